@@ -1,0 +1,2 @@
+//! sotto-node
+fn main() {}
