@@ -1,0 +1,82 @@
+// All tests, or the named parts: `node scripts/test.mjs [rust] [web] [types] [e2e]`. Sets up what they need.
+// Every part runs even when one before it failed; the last lines say what each one counted.
+import { existsSync, readdirSync } from 'node:fs';
+import { build } from './build.mjs';
+import { Counter } from './lib/counter.mjs';
+import { at, attempt, main, run, say, SetupError } from './lib/shell.mjs';
+import { setUpBrowser } from './setup/browser.mjs';
+import { setUpNpm } from './setup/npm.mjs';
+import { setUpRust } from './setup/rust.mjs';
+import { setUpWasmTools } from './setup/wasm.mjs';
+
+const suites = { rust: testRust, web: testWeb, types: testTypes, e2e: testEndToEnd };
+
+await main(async () => {
+  const asked = process.argv.slice(2);
+  const unknown = asked.find((name) => !(name in suites));
+  if (unknown) throw new SetupError(`There is no test suite "${unknown}"; there are ${Object.keys(suites).join(', ')}.`);
+
+  await setUpRust();
+  await setUpNpm();
+
+  const results = [];
+  for (const name of asked.length > 0 ? asked : Object.keys(suites)) {
+    const counter = new Counter();
+    const started = performance.now();
+    const code = await suites[name](counter);
+    results.push({ name, code, counter, seconds: Math.round((performance.now() - started) / 1000) });
+  }
+
+  console.log('');
+  for (const { name, code, counter, seconds } of results) {
+    console.log(`${name.padEnd(6)} ${counter} (${seconds} s)${code === 0 ? '' : '  ✗'}`);
+  }
+  const failed = results.filter(({ code }) => code !== 0).map(({ name }) => name);
+  if (failed.length > 0) throw new SetupError(`Failed: ${failed.join(', ')}.`);
+});
+
+/** Unit tests and scenarios, on this machine. */
+async function testRust(counter) {
+  say('Rust tests, the whole workspace');
+  return attempt('cargo', ['test', '--locked', '--workspace'], { onStdout: counter.take });
+}
+
+/** Tests of the browser parts, in a headless browser. Flags for it are in webdriver.json. */
+async function testWeb(counter) {
+  if (!existsSync(at('tests', 'web'))) return 0;
+  await setUpWasmTools();
+  const { driver } = await setUpBrowser();
+  say('Browser tests (headless)');
+  return attempt('wasm-pack', ['test', '--mode', 'no-install', '--headless', '--chromedriver', driver, '--', '--locked', '--test', 'web'], {
+    // Seconds for the whole run, not for one test.
+    env: { WASM_BINDGEN_TEST_TIMEOUT: '600' },
+    onStdout: counter.take,
+  });
+}
+
+/** Use of the declarations that must and must not compile. */
+async function testTypes(counter) {
+  if (!existsSync(at('tests', 'types', 'tsconfig.json'))) return 0;
+  await build();
+  say('Type tests (tsc)');
+  const code = await attempt('tsc', ['--project', 'tests/types/tsconfig.json']);
+  counter.add(code === 0 ? 1 : 0, code === 0 ? 0 : 1);
+  return code;
+}
+
+/** The built package in real pages against a real node. */
+async function testEndToEnd(counter) {
+  const folder = at('tests', 'e2e');
+  const files = (existsSync(folder) ? readdirSync(folder) : []).filter((name) => name.endsWith('.test.mjs'));
+  if (files.length === 0) return 0;
+  await build();
+  say('Compiling the node');
+  await run('cargo', ['build', '--locked', '--package', 'sotto-node']);
+  const { browser } = await setUpBrowser();
+  say('End-to-end tests');
+  const paths = files.map((name) => `tests/e2e/${name}`);
+  return attempt(process.execPath, ['--test', '--test-concurrency=1', '--test-reporter=spec', ...paths], {
+    env: { CHROME_PATH: browser },
+    onStdout: counter.take,
+  });
+}
