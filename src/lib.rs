@@ -1,1 +1,3 @@
 //! sotto
+
+pub mod content;
