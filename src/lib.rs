@@ -1,3 +1,4 @@
 //! sotto
 
 pub mod content;
+pub mod store;
