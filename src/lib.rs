@@ -1,4 +1,5 @@
 //! sotto
 
 pub mod content;
+pub mod identity;
 pub mod store;

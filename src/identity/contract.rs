@@ -1,0 +1,136 @@
+//! Signatures of contract wallets (ERC-1271, ERC-6492). Whether one is valid only its contract
+//! can say, so this module formulates the question and reads the answer; a node asks a chain.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::error::IdentityError;
+use super::identifier::Identifier;
+
+/// A CAIP-10 account ID: `eip155:<chain>:<address>`, kept as it came.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId {
+    namespace: String,
+    reference: String,
+    address: String,
+}
+
+impl AccountId {
+    /// Takes the general form of CAIP-10; whether it is an account we know how to check is
+    /// [`AccountId::chain_id`]'s matter.
+    ///
+    /// # Errors
+    /// [`IdentityError::Malformed`].
+    pub fn parse(text: &str) -> Result<Self, IdentityError> {
+        let part =
+            |text: &str, length: std::ops::RangeInclusive<usize>, allowed: fn(u8) -> bool| {
+                length.contains(&text.len()) && text.bytes().all(allowed)
+            };
+        let mut parts = text.split(':');
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(namespace), Some(reference), Some(address), None)
+                if part(
+                    namespace,
+                    3..=8,
+                    |b| matches!(b, b'-' | b'a'..=b'z' | b'0'..=b'9'),
+                ) && part(reference, 1..=32, |b| {
+                    matches!(b, b'-' | b'_') || b.is_ascii_alphanumeric()
+                }) && part(address, 1..=128, |b| {
+                    matches!(b, b'-' | b'.' | b'%') || b.is_ascii_alphanumeric()
+                }) =>
+            {
+                Ok(Self {
+                    namespace: namespace.to_owned(),
+                    reference: reference.to_owned(),
+                    address: address.to_owned(),
+                })
+            }
+            _ => Err(IdentityError::Malformed("account ID")),
+        }
+    }
+
+    /// The account of a contract wallet on an EVM chain.
+    ///
+    /// # Errors
+    /// [`IdentityError::Malformed`] if the identifier is no canonical address.
+    pub fn ethereum(chain_id: u64, wallet: &Identifier) -> Result<Self, IdentityError> {
+        match wallet {
+            Identifier::Ethereum(address) if wallet.is_canonical() => Ok(Self {
+                namespace: "eip155".to_owned(),
+                reference: chain_id.to_string(),
+                address: address.clone(),
+            }),
+            _ => Err(IdentityError::Malformed("account ID")),
+        }
+    }
+
+    /// The EIP-155 chain ID.
+    ///
+    /// # Errors
+    /// [`IdentityError::InvalidSignature`] for another namespace or a chain that is no number.
+    pub fn chain_id(&self) -> Result<u64, IdentityError> {
+        if self.namespace != "eip155" {
+            return Err(IdentityError::InvalidSignature("not an EVM account"));
+        }
+        self.reference
+            .parse()
+            .map_err(|_| IdentityError::InvalidSignature("chain ID is no number"))
+    }
+
+    /// The account's address in lower case, with `0x` if the account ID has it.
+    ///
+    /// # Errors
+    /// [`IdentityError::InvalidSignature`] if it is not 40 hex digits.
+    pub fn address(&self) -> Result<String, IdentityError> {
+        let digits = self.address.strip_prefix("0x").unwrap_or(&self.address);
+        if digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            Ok(self.address.to_ascii_lowercase())
+        } else {
+            Err(IdentityError::InvalidSignature("account is no address"))
+        }
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.namespace, self.reference, self.address)
+    }
+}
+
+/// A contract wallet's signature as an update carries it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ContractSignature {
+    /// Whose it is.
+    pub account_id: AccountId,
+    /// The block at which the contract accepted it.
+    pub block_number: u64,
+    /// Whatever the contract takes for a signature.
+    pub signature: Vec<u8>,
+}
+
+impl ContractSignature {
+    pub(super) fn check(&self, hash: [u8; 32]) -> ContractCheck {
+        ContractCheck {
+            account_id: self.account_id.to_string(),
+            block_number: self.block_number,
+            hash,
+            signature: self.signature.clone(),
+        }
+    }
+}
+
+/// The question to a contract wallet: is this your signature over this hash, as of this block?
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContractCheck {
+    /// A CAIP-10 account ID, verbatim.
+    pub account_id: String,
+    /// The block to look at; always sent, 0 too.
+    pub block_number: u64,
+    /// The EIP-191 hash of the signature text.
+    pub hash: [u8; 32],
+    /// The signature.
+    pub signature: Vec<u8>,
+}
+
+/// What was answered to each question.
+pub type ContractAnswers = BTreeMap<ContractCheck, bool>;

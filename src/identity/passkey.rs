@@ -1,0 +1,67 @@
+//! Passkey signatures: WebAuthn assertions by a P-256 key whose challenge is the text itself.
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use p256::ecdsa::signature::Verifier;
+use p256::ecdsa::{Signature, VerifyingKey};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::error::IdentityError;
+use super::member::hex_bytes;
+
+/// What a browser's `navigator.credentials.get` gives, and the key that it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PasskeyAssertion {
+    /// The P-256 key in SEC1 form, exactly as in the identifier.
+    #[serde(with = "hex_bytes")]
+    pub public_key: Vec<u8>,
+    /// ECDSA signature in DER.
+    #[serde(with = "hex_bytes")]
+    pub signature: Vec<u8>,
+    /// The authenticator's data, uninterpreted.
+    #[serde(with = "hex_bytes")]
+    pub authenticator_data: Vec<u8>,
+    /// The client data, a JSON object in UTF-8.
+    #[serde(with = "hex_bytes")]
+    pub client_data_json: Vec<u8>,
+}
+
+/// The two members that count. Others are ignored, a repetition of one of these is an error, and
+/// so is anything but white space around the object. The order of the fields matters: an array
+/// of the two reads like the object, in this order, to everyone who resolves a log.
+#[derive(Deserialize)]
+struct ClientData {
+    origin: String,
+    challenge: String,
+}
+
+impl PasskeyAssertion {
+    /// Checks the assertion over `text`. Gives the site's origin, and r and s.
+    ///
+    /// Type, origin, flags and counter are not judged: whether a log resolves must not depend on
+    /// which site is asking.
+    pub(super) fn verify(&self, text: &str) -> Result<(String, [u8; 64]), IdentityError> {
+        let data: ClientData = serde_json::from_slice(&self.client_data_json)
+            .map_err(|_| IdentityError::InvalidSignature("client data"))?;
+        if data.challenge != Base64UrlUnpadded::encode_string(text.as_bytes()) {
+            return Err(IdentityError::InvalidSignature("challenge is another text"));
+        }
+        let invalid = |_| IdentityError::InvalidSignature("passkey");
+        let key = VerifyingKey::from_sec1_bytes(&self.public_key).map_err(invalid)?;
+        let signature = self.parse_signature()?;
+        let mut signed = self.authenticator_data.clone();
+        signed.extend_from_slice(&Sha256::digest(&self.client_data_json));
+        key.verify(&signed, &signature).map_err(invalid)?;
+        Ok((data.origin, signature.to_bytes().into()))
+    }
+
+    /// The signature's r, by which it is known again when its s is negated.
+    pub(super) fn r(&self) -> Result<[u8; 32], IdentityError> {
+        Ok(self.parse_signature()?.split_bytes().0.into())
+    }
+
+    fn parse_signature(&self) -> Result<Signature, IdentityError> {
+        Signature::from_der(&self.signature)
+            .map_err(|_| IdentityError::InvalidSignature("not an ECDSA signature in DER"))
+    }
+}

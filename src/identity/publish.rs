@@ -1,0 +1,132 @@
+//! What a node demands of a **new** update beyond what every reader demands. None of it ever
+//! meets an update that an honest client made; it keeps out of the log what would make an inbox
+//! unusable, or what readers of different ages would understand differently.
+
+use std::collections::BTreeSet;
+
+use super::error::IdentityError;
+use super::ethereum::Recoverable;
+use super::identifier::Identifier;
+use super::inbox::InboxId;
+use super::member::MemberIdentifier;
+use super::signature::Signature;
+use super::update::{Action, SignedUpdate};
+
+/// How many updates an inbox's log may hold, ever.
+pub const MAX_UPDATES: usize = 256;
+
+/// Why a node refuses an update that verifies.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishRefusal {
+    /// The log holds [`MAX_UPDATES`].
+    #[error("inbox log is full")]
+    LogFull,
+    /// The inbox ID is not 64 lower-case hex digits.
+    #[error("inbox ID is not canonical")]
+    InboxId,
+    /// An address that is not lower-case, a passkey that is no point, an installation key that
+    /// is none: nobody could ever sign for it.
+    #[error("an identifier is not canonical")]
+    Identifier,
+    /// A new update has no business with a legacy key.
+    #[error("legacy keys can no longer sign")]
+    LegacySignature,
+    /// An installation key under which a signature proves nothing.
+    #[error("an installation key is weak")]
+    WeakInstallationKey,
+    /// An encoding of an Ethereum signature that not every reader takes.
+    #[error("a signature is not in its canonical encoding")]
+    SignatureEncoding,
+    /// A signature of an earlier update in another encoding.
+    #[error("a signature was used in an earlier update, encoded differently")]
+    Replay,
+}
+
+/// Whether a node may append `update` to `log`, given that
+/// [`AssociationState::apply`](super::AssociationState::apply) takes it.
+///
+/// # Errors
+/// Why not.
+pub fn check(log: &[SignedUpdate], update: &SignedUpdate) -> Result<(), PublishRefusal> {
+    if log.len() >= MAX_UPDATES {
+        return Err(PublishRefusal::LogFull);
+    }
+    InboxId::parse(update.inbox_id()).map_err(|_| PublishRefusal::InboxId)?;
+    if !update.actions().iter().all(names_canonically) {
+        return Err(PublishRefusal::Identifier);
+    }
+    update.signatures().try_for_each(check_signature)?;
+    let used: BTreeSet<Fingerprint> = log.iter().flat_map(fingerprints).collect();
+    if fingerprints(update).any(|fingerprint| used.contains(&fingerprint)) {
+        return Err(PublishRefusal::Replay);
+    }
+    Ok(())
+}
+
+fn names_canonically(action: &Action<Signature>) -> bool {
+    match action {
+        Action::CreateInbox { identifier, .. }
+        | Action::ChangeRecoveryIdentifier { identifier, .. } => identifier.is_canonical(),
+        Action::AddAssociation { new_member, .. } => is_canonical(new_member),
+        Action::RevokeAssociation { member, .. } => is_canonical(member),
+    }
+}
+
+fn is_canonical(member: &MemberIdentifier) -> bool {
+    match member {
+        MemberIdentifier::Identifier(identifier) => identifier.is_canonical(),
+        MemberIdentifier::Installation(_) => {
+            member.installation().is_some_and(|key| key.is_on_curve())
+        }
+    }
+}
+
+fn check_signature(signature: &Signature) -> Result<(), PublishRefusal> {
+    match signature {
+        Signature::Erc191(bytes) => match Recoverable::parse(bytes) {
+            Ok(signature) if signature.is_canonical() => Ok(()),
+            _ => Err(PublishRefusal::SignatureEncoding),
+        },
+        Signature::InstallationKey { key, .. } if key.is_weak() => {
+            Err(PublishRefusal::WeakInstallationKey)
+        }
+        Signature::LegacyDelegated(_) => Err(PublishRefusal::LegacySignature),
+        Signature::Contract(signature) => {
+            let address = signature.account_id.address().map(Identifier::Ethereum);
+            match address {
+                Ok(address) if address.is_canonical() => Ok(()),
+                _ => Err(PublishRefusal::Identifier),
+            }
+        }
+        Signature::InstallationKey { .. } | Signature::Passkey(_) => Ok(()),
+    }
+}
+
+/// What stays the same in every encoding of one signature.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Fingerprint {
+    /// r and the lower s.
+    Ethereum([u8; 64]),
+    /// r.
+    Passkey([u8; 32]),
+    /// A contract may take any number of encodings, so: the account, and what it signed.
+    Contract(String, [u8; 32]),
+}
+
+/// An installation's signature has one encoding, which readers remember; a legacy one none that
+/// a new update could use.
+fn fingerprints(update: &SignedUpdate) -> impl Iterator<Item = Fingerprint> {
+    update.signatures().filter_map(|signature| {
+        let fingerprint: Result<_, IdentityError> = match signature {
+            Signature::Erc191(bytes) => Recoverable::parse(bytes)
+                .map(|signature| Fingerprint::Ethereum(signature.lowered().scalars())),
+            Signature::Passkey(assertion) => assertion.r().map(Fingerprint::Passkey),
+            Signature::Contract(signature) => signature
+                .account_id
+                .address()
+                .map(|address| Fingerprint::Contract(address, update.hash())),
+            Signature::InstallationKey { .. } | Signature::LegacyDelegated(_) => return None,
+        };
+        fingerprint.ok()
+    })
+}

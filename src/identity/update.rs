@@ -1,0 +1,374 @@
+//! Identity updates: one or more actions under one text, each with the signatures it needs.
+
+use std::collections::HashMap;
+
+use sotto_proto::{Message, associations as proto};
+
+use super::contract::{ContractAnswers, ContractCheck};
+use super::error::IdentityError;
+use super::identifier::Identifier;
+use super::member::MemberIdentifier;
+use super::signature::{Signature, SignatureKind, VerifiedSignature};
+use super::text::SignatureText;
+
+/// One change to an inbox. `S` is what stands where a signature belongs: the signature as it
+/// came, the signature once verified, or, while a request is being signed, who has to sign.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action<S> {
+    /// Brings the inbox into being; its ID is derived from the identifier and the nonce.
+    CreateInbox {
+        /// The first member, and recovery identifier.
+        identifier: Identifier,
+        /// Lets one identifier create several inboxes.
+        nonce: u64,
+        /// The identifier's.
+        signature: S,
+    },
+    /// Adds a member, or adds it once more.
+    AddAssociation {
+        /// Who is added.
+        new_member: MemberIdentifier,
+        /// A member's, or the recovery identifier's.
+        existing_member_signature: S,
+        /// The new member's own.
+        new_member_signature: S,
+    },
+    /// Removes a member, and the installations that it added.
+    RevokeAssociation {
+        /// Who is removed; may be nobody that is there.
+        member: MemberIdentifier,
+        /// The recovery identifier's.
+        recovery_signature: S,
+    },
+    /// Names another recovery identifier, which does not become a member by that.
+    ChangeRecoveryIdentifier {
+        /// The new recovery identifier.
+        identifier: Identifier,
+        /// The old recovery identifier's.
+        recovery_signature: S,
+    },
+}
+
+impl<S> Action<S> {
+    /// The one or two signatures of the action; of an addition the existing member's first.
+    pub fn signatures(&self) -> impl Iterator<Item = &S> {
+        let (first, second) = match self {
+            Self::CreateInbox { signature, .. } => (signature, None),
+            Self::AddAssociation {
+                existing_member_signature,
+                new_member_signature,
+                ..
+            } => (existing_member_signature, Some(new_member_signature)),
+            Self::RevokeAssociation {
+                recovery_signature, ..
+            }
+            | Self::ChangeRecoveryIdentifier {
+                recovery_signature, ..
+            } => (recovery_signature, None),
+        };
+        std::iter::once(first).chain(second)
+    }
+
+    /// The same action with each signature put through `f`.
+    pub(super) fn try_map<T, E>(
+        &self,
+        mut f: impl FnMut(&S) -> Result<T, E>,
+    ) -> Result<Action<T>, E> {
+        Ok(match self {
+            Self::CreateInbox {
+                identifier,
+                nonce,
+                signature,
+            } => Action::CreateInbox {
+                identifier: identifier.clone(),
+                nonce: *nonce,
+                signature: f(signature)?,
+            },
+            Self::AddAssociation {
+                new_member,
+                existing_member_signature,
+                new_member_signature,
+            } => Action::AddAssociation {
+                new_member: new_member.clone(),
+                existing_member_signature: f(existing_member_signature)?,
+                new_member_signature: f(new_member_signature)?,
+            },
+            Self::RevokeAssociation {
+                member,
+                recovery_signature,
+            } => Action::RevokeAssociation {
+                member: member.clone(),
+                recovery_signature: f(recovery_signature)?,
+            },
+            Self::ChangeRecoveryIdentifier {
+                identifier,
+                recovery_signature,
+            } => Action::ChangeRecoveryIdentifier {
+                identifier: identifier.clone(),
+                recovery_signature: f(recovery_signature)?,
+            },
+        })
+    }
+}
+
+/// The contents of an identity update.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Update<S> {
+    /// Which inbox it is for, as the message has it.
+    pub inbox_id: String,
+    /// What the author's clock said, in nanoseconds since 1970. Nobody checks it.
+    pub client_timestamp_ns: u64,
+    /// What it does, in this order.
+    pub actions: Vec<Action<S>>,
+}
+
+impl<S> Update<S> {
+    /// Every signature, in the order of the actions.
+    pub fn signatures(&self) -> impl Iterator<Item = &S> {
+        self.actions.iter().flat_map(Action::signatures)
+    }
+
+    pub(super) fn try_map<T, E>(
+        &self,
+        mut f: impl FnMut(&S) -> Result<T, E>,
+    ) -> Result<Update<T>, E> {
+        Ok(Update {
+            inbox_id: self.inbox_id.clone(),
+            client_timestamp_ns: self.client_timestamp_ns,
+            actions: self
+                .actions
+                .iter()
+                .map(|action| action.try_map(&mut f))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Update<Signature> {
+    /// The protobuf bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        proto::IdentityUpdate {
+            actions: self.actions.iter().map(encode_action).collect(),
+            client_timestamp_ns: self.client_timestamp_ns,
+            inbox_id: self.inbox_id.clone(),
+        }
+        .encode_to_vec()
+    }
+}
+
+/// An identity update as it came: well-formed, not yet verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedUpdate {
+    update: Update<Signature>,
+    text: SignatureText,
+}
+
+impl SignedUpdate {
+    /// Reads the protobuf bytes. Nothing in them is normalised, unknown fields are ignored.
+    ///
+    /// # Errors
+    /// [`IdentityError::Malformed`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, IdentityError> {
+        let message = proto::IdentityUpdate::decode(bytes)
+            .map_err(|_| IdentityError::Malformed("not an IdentityUpdate"))?;
+        let update = Update {
+            inbox_id: message.inbox_id,
+            client_timestamp_ns: message.client_timestamp_ns,
+            actions: message
+                .actions
+                .into_iter()
+                .map(decode_action)
+                .collect::<Result<_, _>>()?,
+        };
+        let text = SignatureText::of(&update);
+        Ok(Self { update, text })
+    }
+
+    /// Which inbox it says it is for; any string.
+    #[must_use]
+    pub fn inbox_id(&self) -> &str {
+        &self.update.inbox_id
+    }
+
+    /// What the author's clock said, in nanoseconds since 1970.
+    #[must_use]
+    pub fn client_timestamp_ns(&self) -> u64 {
+        self.update.client_timestamp_ns
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn actions(&self) -> &[Action<Signature>] {
+        &self.update.actions
+    }
+
+    /// The text that every signature in it is over.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text.text
+    }
+
+    /// The EIP-191 hash of the text.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        self.text.hash
+    }
+
+    /// Every signature, in the order of the actions.
+    pub fn signatures(&self) -> impl Iterator<Item = &Signature> {
+        self.update.signatures()
+    }
+
+    /// What has to be asked of contract wallets before the update can be verified, each question
+    /// once.
+    #[must_use]
+    pub fn contract_checks(&self) -> Vec<ContractCheck> {
+        let mut checks = Vec::new();
+        for signature in self.signatures() {
+            if let Signature::Contract(signature) = signature {
+                let check = signature.check(self.text.hash);
+                if !checks.contains(&check) {
+                    checks.push(check);
+                }
+            }
+        }
+        checks
+    }
+
+    /// How the inbox's creator signed, if this update creates one: tells an inbox that belongs
+    /// to a contract wallet from one that belongs to a key.
+    #[must_use]
+    pub fn creation_signature_kind(&self) -> Option<SignatureKind> {
+        self.update.actions.iter().find_map(|action| match action {
+            Action::CreateInbox { signature, .. } => Some(signature.kind()),
+            _ => None,
+        })
+    }
+
+    /// Verifies every signature over the text. Who may do what is not looked at here.
+    ///
+    /// # Errors
+    /// [`IdentityError::InvalidSignature`]; [`IdentityError::Unanswered`] if one of
+    /// [`SignedUpdate::contract_checks`] is not among the answers.
+    pub fn verify(&self, answers: &ContractAnswers) -> Result<VerifiedUpdate, IdentityError> {
+        // One signature commonly fills several fields.
+        let mut verified: HashMap<&Signature, VerifiedSignature> = HashMap::new();
+        for signature in self.signatures() {
+            if !verified.contains_key(signature) {
+                verified.insert(signature, signature.verify(&self.text, answers)?);
+            }
+        }
+        let lookup = |signature: &Signature| {
+            verified
+                .get(signature)
+                .cloned()
+                .ok_or(IdentityError::InvalidSignature("not verified"))
+        };
+        self.update.try_map(lookup).map(VerifiedUpdate)
+    }
+}
+
+/// An identity update of which every signature has been verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedUpdate(Update<VerifiedSignature>);
+
+impl VerifiedUpdate {
+    /// What it holds.
+    #[must_use]
+    pub fn update(&self) -> &Update<VerifiedSignature> {
+        &self.0
+    }
+}
+
+fn decode_action(action: proto::IdentityAction) -> Result<Action<Signature>, IdentityError> {
+    use proto::identity_action::Kind;
+    let member = |member| {
+        MemberIdentifier::from_proto(member)
+            .ok_or(IdentityError::Malformed("missing member identifier"))
+    };
+    let identifier = |kind, text, relying_party| {
+        Identifier::from_wire(kind, text, relying_party)
+            .ok_or(IdentityError::Malformed("passkey identifier is not hex"))
+    };
+    let kind = action
+        .kind
+        .ok_or(IdentityError::Malformed("missing action"))?;
+    Ok(match kind {
+        Kind::CreateInbox(create) => Action::CreateInbox {
+            identifier: identifier(
+                create.initial_identifier_kind,
+                create.initial_identifier,
+                create.relying_party,
+            )?,
+            nonce: create.nonce,
+            signature: Signature::from_proto(create.initial_identifier_signature)?,
+        },
+        // The action's own relying party says nothing: the identifier has one.
+        Kind::Add(add) => Action::AddAssociation {
+            new_member: member(add.new_member_identifier)?,
+            existing_member_signature: Signature::from_proto(add.existing_member_signature)?,
+            new_member_signature: Signature::from_proto(add.new_member_signature)?,
+        },
+        Kind::Revoke(revoke) => Action::RevokeAssociation {
+            member: member(revoke.member_to_revoke)?,
+            recovery_signature: Signature::from_proto(revoke.recovery_identifier_signature)?,
+        },
+        Kind::ChangeRecoveryAddress(change) => Action::ChangeRecoveryIdentifier {
+            identifier: identifier(
+                change.new_recovery_identifier_kind,
+                change.new_recovery_identifier,
+                change.relying_party,
+            )?,
+            recovery_signature: Signature::from_proto(
+                change.existing_recovery_identifier_signature,
+            )?,
+        },
+    })
+}
+
+fn encode_action(action: &Action<Signature>) -> proto::IdentityAction {
+    use proto::identity_action::Kind;
+    let relying_party = |identifier: &Identifier| identifier.relying_party().map(str::to_owned);
+    let kind = match action {
+        Action::CreateInbox {
+            identifier,
+            nonce,
+            signature,
+        } => Kind::CreateInbox(proto::CreateInbox {
+            initial_identifier: identifier.to_string(),
+            nonce: *nonce,
+            initial_identifier_signature: Some(signature.to_proto()),
+            initial_identifier_kind: identifier.kind().to_wire(),
+            relying_party: relying_party(identifier),
+        }),
+        Action::AddAssociation {
+            new_member,
+            existing_member_signature,
+            new_member_signature,
+        } => Kind::Add(proto::AddAssociation {
+            new_member_identifier: Some(new_member.to_proto()),
+            existing_member_signature: Some(existing_member_signature.to_proto()),
+            new_member_signature: Some(new_member_signature.to_proto()),
+            relying_party: new_member.identifier().and_then(relying_party),
+        }),
+        Action::RevokeAssociation {
+            member,
+            recovery_signature,
+        } => Kind::Revoke(proto::RevokeAssociation {
+            member_to_revoke: Some(member.to_proto()),
+            recovery_identifier_signature: Some(recovery_signature.to_proto()),
+        }),
+        Action::ChangeRecoveryIdentifier {
+            identifier,
+            recovery_signature,
+        } => Kind::ChangeRecoveryAddress(proto::ChangeRecoveryAddress {
+            new_recovery_identifier: identifier.to_string(),
+            existing_recovery_identifier_signature: Some(recovery_signature.to_proto()),
+            new_recovery_identifier_kind: identifier.kind().to_wire(),
+            relying_party: relying_party(identifier),
+        }),
+    };
+    proto::IdentityAction { kind: Some(kind) }
+}
