@@ -14,7 +14,7 @@ use prost::Message as _;
 use sotto_proto::message_contents as proto;
 
 use super::policy::{PolicyError, PolicySet};
-use super::{InboxId, InstallationId};
+use super::{InstallationId};
 
 /// Immutable metadata: kind, creator, members of a DM.
 pub const IMMUTABLE_METADATA: u16 = 0xf000;
@@ -89,9 +89,9 @@ pub struct ImmutableMetadata {
     /// The kind of conversation.
     pub kind: ConversationKind,
     /// The inbox that created the group. It has no standing privilege.
-    pub creator: InboxId,
+    pub creator: String,
     /// The two inboxes of a DM.
-    pub dm_members: Option<[InboxId; 2]>,
+    pub dm_members: Option<[String; 2]>,
 }
 
 /// What commits may change (0xff00).
@@ -100,16 +100,16 @@ pub struct MutableMetadata {
     /// Attributes by key, unknown ones included.
     pub attributes: BTreeMap<String, String>,
     /// The admin list, as it is written: duplicates and inboxes that are no members included.
-    pub admins: Vec<InboxId>,
+    pub admins: Vec<String>,
     /// The super admin list, as it is written.
-    pub super_admins: Vec<InboxId>,
+    pub super_admins: Vec<String>,
 }
 
 /// Who is in the group (0xff01).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Membership {
     /// Identity sequence at which each inbox's installations are taken.
-    pub members: BTreeMap<InboxId, u64>,
+    pub members: BTreeMap<String, u64>,
     /// Installations of members that could not be added.
     pub failed: BTreeSet<InstallationId>,
 }
@@ -149,29 +149,32 @@ impl ImmutableMetadata {
         let dm_members = match message.dm_members {
             None => None,
             Some(members) => match (members.dm_member_one, members.dm_member_two) {
-                (Some(one), Some(two)) => Some([one.inbox_id.into(), two.inbox_id.into()]),
+                (Some(one), Some(two)) => Some([one.inbox_id, two.inbox_id]),
                 _ => return Err(error),
             },
         };
         Ok(Self {
             kind,
-            creator: message.creator_inbox_id.into(),
+            creator: message.creator_inbox_id,
             dm_members,
         })
+    }
+
+    /// Whether `inbox` is one of the two of a DM.
+    #[must_use]
+    pub fn is_dm_member(&self, inbox: &str) -> bool {
+        let members = self.dm_members.iter().flatten();
+        members.into_iter().any(|member| member == inbox)
     }
 
     /// The data of extension 0xf000, inner length prefix included.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let inbox = |id: &InboxId| {
-            Some(proto::Inbox {
-                inbox_id: id.as_str().to_owned(),
-            })
-        };
+        let inbox = |id: &String| Some(proto::Inbox { inbox_id: id.clone() });
         let message = proto::GroupMetadataV1 {
             conversation_type: self.kind.to_proto().into(),
             creator_account_address: String::new(),
-            creator_inbox_id: self.creator.as_str().to_owned(),
+            creator_inbox_id: self.creator.clone(),
             dm_members: self.dm_members.as_ref().map(|[one, two]| proto::DmMembers {
                 dm_member_one: inbox(one),
                 dm_member_two: inbox(two),
@@ -191,9 +194,8 @@ impl MutableMetadata {
     pub fn decode(data: &[u8]) -> Result<Self, ExtensionError> {
         let error = ExtensionError::Undecodable(MUTABLE_METADATA);
         let message = proto::GroupMutableMetadataV1::decode(data).map_err(|_| error.clone())?;
-        let list = |list: Option<proto::Inboxes>| -> Result<Vec<InboxId>, ExtensionError> {
-            let list = list.ok_or(error.clone())?;
-            Ok(list.inbox_ids.into_iter().map(InboxId::from).collect())
+        let list = |list: Option<proto::Inboxes>| -> Result<Vec<String>, ExtensionError> {
+            list.map(|list| list.inbox_ids).ok_or(error.clone())
         };
         Ok(Self {
             attributes: message.attributes,
@@ -205,11 +207,7 @@ impl MutableMetadata {
     /// The data of extension 0xff00; both lists are there even when empty.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let list = |list: &[InboxId]| {
-            Some(proto::Inboxes {
-                inbox_ids: list.iter().map(|id| id.as_str().to_owned()).collect(),
-            })
-        };
+        let list = |list: &[String]| Some(proto::Inboxes { inbox_ids: list.to_vec() });
         proto::GroupMutableMetadataV1 {
             attributes: self.attributes.clone(),
             admin_list: list(&self.admins),
@@ -226,14 +224,14 @@ impl MutableMetadata {
 
     /// Whether `inbox` is in the admin list.
     #[must_use]
-    pub fn is_admin(&self, inbox: &InboxId) -> bool {
-        self.admins.contains(inbox)
+    pub fn is_admin(&self, inbox: &str) -> bool {
+        self.admins.iter().any(|admin| admin == inbox)
     }
 
     /// Whether `inbox` is in the super admin list.
     #[must_use]
-    pub fn is_super_admin(&self, inbox: &InboxId) -> bool {
-        self.super_admins.contains(inbox)
+    pub fn is_super_admin(&self, inbox: &str) -> bool {
+        self.super_admins.iter().any(|admin| admin == inbox)
     }
 
     /// Whether safety rules reject in this group.
@@ -254,15 +252,11 @@ impl Membership {
         let message = proto::GroupMembership::decode(data).map_err(|_| error.clone())?;
         let failed = message.failed_installations.into_iter();
         Ok(Self {
-            members: message
-                .members
-                .into_iter()
-                .map(|(inbox, sequence)| (inbox.into(), sequence))
-                .collect(),
+            members: message.members,
             failed: failed
                 // An id of another length matches no leaf and no installation.
                 .filter_map(|id| <[u8; 32]>::try_from(id).ok())
-                .map(InstallationId)
+                .map(InstallationId::from_bytes)
                 .collect(),
         })
     }
@@ -270,11 +264,8 @@ impl Membership {
     /// The data of extension 0xff01.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let members = self.members.iter();
         proto::GroupMembership {
-            members: members
-                .map(|(inbox, sequence)| (inbox.as_str().to_owned(), *sequence))
-                .collect(),
+            members: self.members.clone(),
             failed_installations: self.failed.iter().map(|id| id.as_bytes().to_vec()).collect(),
         }
         .encode_to_vec()

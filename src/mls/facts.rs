@@ -9,7 +9,7 @@ use super::extensions::{
     MutableMetadata, PERMISSIONS,
 };
 use super::policy::PolicySet;
-use super::{GroupId, InboxId, InstallationId, MlsError};
+use super::{GroupId, InstallationId, MlsError};
 
 /// One leaf of the tree: an installation of an inbox.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +17,7 @@ pub struct Member {
     /// Leaf index.
     pub leaf: u32,
     /// The inbox that the credential names.
-    pub inbox_id: InboxId,
+    pub inbox_id: String,
     /// The signature key.
     pub installation_id: InstallationId,
     /// Whether the installation belongs to that inbox by its identity log, as far as we have
@@ -96,31 +96,31 @@ pub(super) fn members(group: &MlsGroup, trusted: impl Fn(&InstallationId) -> boo
 }
 
 /// Inbox and installation of a leaf node.
-pub(super) fn identity(leaf: &LeafNode) -> Option<(InboxId, InstallationId)> {
+pub(super) fn identity(leaf: &LeafNode) -> Option<(String, InstallationId)> {
     let installation = installation_id(leaf.signature_key().as_slice())?;
     Some((inbox_id(leaf.credential())?, installation))
 }
 
 /// The inbox that a credential names.
-pub(super) fn inbox_id(credential: &Credential) -> Option<InboxId> {
+pub(super) fn inbox_id(credential: &Credential) -> Option<String> {
     if credential.credential_type() != CredentialType::Basic {
         return None;
     }
     let credential = proto::MlsCredential::decode(credential.serialized_content()).ok()?;
-    Some(credential.inbox_id.into())
+    Some(credential.inbox_id)
 }
 
 /// The credential of an inbox.
-pub(super) fn credential(inbox: &InboxId) -> Credential {
+pub(super) fn credential(inbox: &str) -> Credential {
     let message = proto::MlsCredential {
-        inbox_id: inbox.as_str().to_owned(),
+        inbox_id: inbox.to_owned(),
     };
     BasicCredential::new(message.encode_to_vec()).into()
 }
 
 /// The installation id that a signature key is.
 pub(super) fn installation_id(key: &[u8]) -> Option<InstallationId> {
-    <[u8; 32]>::try_from(key).ok().map(InstallationId)
+    <[u8; 32]>::try_from(key).ok().map(InstallationId::from_bytes)
 }
 
 /// The group id that MLS bytes are.

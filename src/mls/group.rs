@@ -15,7 +15,7 @@ use super::facts::{self, Context, GroupFacts};
 use super::policy::PolicySet;
 use super::provider::{MlsSigner, Provider};
 use super::view::{Savepoint, View, ViewError, decode_value, encode_value};
-use super::{GroupId, InboxId, InstallationId, InstallationKey, MlsError};
+use super::{GroupId, InstallationId, InstallationKey, MlsError};
 
 /// The one ciphersuite of groups.
 pub(super) const CIPHERSUITE: Ciphersuite =
@@ -243,7 +243,7 @@ pub(super) fn join_config() -> MlsGroupJoinConfig {
         .build()
 }
 
-pub(super) fn credential_with_key(inbox: &InboxId, key: &InstallationKey) -> CredentialWithKey {
+pub(super) fn credential_with_key(inbox: &str, key: &InstallationKey) -> CredentialWithKey {
     CredentialWithKey {
         credential: facts::credential(inbox),
         signature_key: key.id().as_bytes().as_slice().into(),

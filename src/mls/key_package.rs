@@ -24,7 +24,7 @@ use super::provider::{MlsSigner, Provider, random};
 use super::view::{View, decode_value, encode_value};
 use super::welcome::kem::{self, XWING_PUBLIC_KEY};
 use super::welcome::{Recipient, WrapperAlgorithm};
-use super::{InboxId, InstallationId, InstallationKey, MlsError};
+use super::{InstallationId, InstallationKey, MlsError};
 
 /// How long a key package is valid, in seconds.
 pub const LIFETIME: u64 = 84 * 24 * 60 * 60;
@@ -62,7 +62,7 @@ impl OwnKeyPackage {
     ///
     /// If no randomness is available or the MLS library refuses.
     pub fn generate(
-        inbox: &InboxId,
+        inbox: &str,
         key: &InstallationKey,
         lifetime: (u64, u64),
     ) -> Result<Self, MlsError> {
@@ -83,7 +83,7 @@ impl OwnKeyPackage {
             unknown(WELCOME_POINTEE, pointee.encode_to_vec()),
             unknown(WELCOME_WRAPPER, wrapper.encode_to_vec()),
         ]);
-        let id = ApplicationIdExtension::new(inbox.as_str().as_bytes());
+        let id = ApplicationIdExtension::new(inbox.as_bytes());
         let leaf_extensions = Extensions::single(Extension::ApplicationId(id));
         let bundle = KeyPackage::builder()
             .leaf_node_capabilities(extensions::capabilities())
@@ -211,14 +211,14 @@ pub enum KeyPackageFault {
 #[derive(Debug, Clone)]
 pub struct VerifiedKeyPackage {
     inner: KeyPackage,
-    inbox_id: InboxId,
+    inbox_id: String,
     recipient: Recipient,
 }
 
 impl VerifiedKeyPackage {
     /// The inbox it names.
     #[must_use]
-    pub fn inbox_id(&self) -> &InboxId {
+    pub fn inbox_id(&self) -> &str {
         &self.inbox_id
     }
 
@@ -248,7 +248,7 @@ impl VerifiedKeyPackage {
 pub fn validate_fetched(
     bytes: &[u8],
     installation: &InstallationId,
-    inbox: &InboxId,
+    inbox: &str,
     now: u64,
 ) -> Result<VerifiedKeyPackage, KeyPackageFault> {
     if bytes.is_empty() {

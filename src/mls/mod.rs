@@ -23,7 +23,6 @@ mod facts;
 mod group;
 mod held;
 pub mod hmac;
-mod ids;
 pub mod key_package;
 pub mod membership;
 pub mod policy;
@@ -39,7 +38,6 @@ pub use error::MlsError;
 pub use extensions::{ConversationKind, ImmutableMetadata, Membership, MutableMetadata};
 pub use facts::{GroupFacts, Member};
 pub use group::{Group, NewGroup, PAST_EPOCHS};
-pub use ids::{InboxId, InstallationId, InstallationKey};
 pub use key_package::{OwnKeyPackage, VerifiedKeyPackage};
 pub use process::{ApplicationMessage, CommitReport, Incoming, SkipReason};
 pub use validate::{
@@ -48,5 +46,11 @@ pub use validate::{
 };
 pub use view::{RowChange, Savepoint, View, ViewError};
 
+use crate::identity::{InstallationId, InstallationKey};
+
 /// A group id.
 pub type GroupId = [u8; 16];
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

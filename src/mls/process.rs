@@ -16,7 +16,7 @@ use super::group::{Group, PAST_EPOCHS};
 use super::validate::{
     Accepted, CommitChange, IdentityStates, Pause, Rejection, Rules, Verdict, validate,
 };
-use super::{GroupFacts, InboxId, MlsError};
+use super::{GroupFacts, MlsError};
 
 /// What a message of the group's log turned out to be.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub enum Incoming {
     /// Nothing to do: go on with the next message.
     Skip(SkipReason),
     /// Load these identity states and process the message again.
-    NeedIdentity(Vec<(InboxId, u64)>),
+    NeedIdentity(Vec<(String, u64)>),
     /// The group asks for a newer version than ours: stop before this message.
     Paused(Pause),
 }
@@ -46,7 +46,7 @@ pub struct ApplicationMessage {
     /// Leaf index of the sender in that epoch.
     pub leaf: u32,
     /// The inbox that the leaf's credential named in that epoch.
-    pub inbox_id: InboxId,
+    pub inbox_id: String,
     /// The decrypted content.
     pub plaintext: Vec<u8>,
 }

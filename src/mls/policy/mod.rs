@@ -10,7 +10,6 @@ mod presets;
 use std::collections::BTreeMap;
 
 use super::extensions::MutableMetadata;
-use super::InboxId;
 
 pub use codec::PolicyError;
 pub use edit::{CustomPolicies, EditError, PolicyOption, Slot};
@@ -62,7 +61,7 @@ pub struct Roles {
 impl Roles {
     /// The roles of `inbox` by the two lists.
     #[must_use]
-    pub fn of(inbox: &InboxId, metadata: &MutableMetadata) -> Self {
+    pub fn of(inbox: &str, metadata: &MutableMetadata) -> Self {
         Self {
             admin: metadata.is_admin(inbox),
             super_admin: metadata.is_super_admin(inbox),

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::Stop;
 use super::verdict::RejectCode;
-use super::super::{InboxId, InstallationId};
+use super::super::{InstallationId};
 
 /// Identity states by inbox and sequence, as far as the identity logs are known.
 pub trait IdentityStates {
     /// The installations of `inbox` after the identity update numbered exactly `sequence`.
-    fn installations(&self, inbox: &InboxId, sequence: u64) -> Lookup<'_>;
+    fn installations(&self, inbox: &str, sequence: u64) -> Lookup<'_>;
 }
 
 /// The answer to a question for an identity state.
@@ -29,8 +29,8 @@ pub enum Lookup<'a> {
 /// Asks and notes what was missing.
 pub(super) struct Resolver<'a> {
     states: &'a dyn IdentityStates,
-    pub(super) not_loaded: Vec<(InboxId, u64)>,
-    pub(super) absent: Option<(InboxId, u64)>,
+    pub(super) not_loaded: Vec<(String, u64)>,
+    pub(super) absent: Option<(String, u64)>,
 }
 
 impl<'a> Resolver<'a> {
@@ -44,13 +44,13 @@ impl<'a> Resolver<'a> {
 
     /// The state at `sequence`; nothing if the log is not loaded (which is noted). Sequence 0 is
     /// a placeholder and never resolves.
-    pub(super) fn ask(&mut self, inbox: &InboxId, sequence: u64) -> Option<Lookup<'a>> {
+    pub(super) fn ask(&mut self, inbox: &str, sequence: u64) -> Option<Lookup<'a>> {
         let lookup = match sequence {
             0 => Lookup::Absent { previous: 0 },
             _ => self.states.installations(inbox, sequence),
         };
         if lookup == Lookup::NotLoaded {
-            let question = (inbox.clone(), sequence);
+            let question = (inbox.to_owned(), sequence);
             if !self.not_loaded.contains(&question) {
                 self.not_loaded.push(question);
             }
@@ -62,13 +62,13 @@ impl<'a> Resolver<'a> {
     /// The installations at `sequence`, which has to resolve. Nothing if the log is not loaded.
     pub(super) fn exact(
         &mut self,
-        inbox: &InboxId,
+        inbox: &str,
         sequence: u64,
     ) -> Result<Option<&'a BTreeSet<InstallationId>>, Stop> {
         match self.ask(inbox, sequence) {
             Some(Lookup::Known(installations)) => Ok(Some(installations)),
             Some(_) => {
-                self.absent = Some((inbox.clone(), sequence));
+                self.absent = Some((inbox.to_owned(), sequence));
                 Err(RejectCode::IdentityMissing.into())
             }
             None => Ok(None),
@@ -78,7 +78,7 @@ impl<'a> Resolver<'a> {
     /// The installations at `sequence`, if it resolves.
     pub(super) fn known(
         &mut self,
-        inbox: &InboxId,
+        inbox: &str,
         sequence: u64,
     ) -> Option<&'a BTreeSet<InstallationId>> {
         match self.ask(inbox, sequence) {

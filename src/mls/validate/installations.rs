@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{InboxId, InstallationId};
+use super::super::{InstallationId};
 use super::identity::{Lookup, Resolver};
 use super::verdict::RejectCode;
 use super::{Proposed, States, Stop};
@@ -11,14 +11,14 @@ use super::{Proposed, States, Stop};
 /// How inboxes and installations change.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InstallationChange {
-    pub(super) added_inboxes: Vec<InboxId>,
-    pub(super) removed_inboxes: Vec<InboxId>,
+    pub(super) added_inboxes: Vec<String>,
+    pub(super) removed_inboxes: Vec<String>,
     /// Inboxes that are new or whose sequence rises.
-    pub(super) raised: Vec<InboxId>,
+    pub(super) raised: Vec<String>,
     /// Which inbox's log an expected addition comes from.
-    pub(super) expected_adds: BTreeMap<InstallationId, BTreeSet<InboxId>>,
+    pub(super) expected_adds: BTreeMap<InstallationId, BTreeSet<String>>,
     /// Raised to a number that does not resolve (SAFE-Q7).
-    pub(super) unresolved: Vec<(InboxId, u64)>,
+    pub(super) unresolved: Vec<(String, u64)>,
     /// Removed and added again, or removed as failed, by a super admin.
     pub(super) readded: BTreeSet<InstallationId>,
 }
@@ -84,12 +84,12 @@ pub(super) fn compare(
 
 fn expect<'a>(
     change: &mut InstallationChange,
-    inbox: &InboxId,
+    inbox: &str,
     installations: impl Iterator<Item = &'a InstallationId>,
 ) {
     for id in installations {
         let inboxes = change.expected_adds.entry(*id).or_default();
-        inboxes.insert(inbox.clone());
+        inboxes.insert(inbox.to_owned());
     }
 }
 

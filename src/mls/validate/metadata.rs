@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::super::InboxId;
 use super::super::extensions::{
     APP_DATA, DESCRIPTION, GROUP_IMAGE_URL, GROUP_NAME, MutableMetadata,
 };
@@ -24,9 +23,9 @@ pub struct AttributeChange {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListChange {
     /// Inboxes that come in.
-    pub added: Vec<InboxId>,
+    pub added: Vec<String>,
     /// Inboxes that go.
-    pub removed: Vec<InboxId>,
+    pub removed: Vec<String>,
 }
 
 /// The mutable metadata afterwards and what changed.
@@ -85,9 +84,9 @@ pub(in super::super) fn changed_attributes(old: &MutableMetadata, new: &MutableM
     changes.filter(|change| change.old != change.new).collect()
 }
 
-pub(in super::super) fn changed_list(old: &[InboxId], new: &[InboxId]) -> ListChange {
-    let old: BTreeSet<&InboxId> = old.iter().collect();
-    let new: BTreeSet<&InboxId> = new.iter().collect();
+pub(in super::super) fn changed_list(old: &[String], new: &[String]) -> ListChange {
+    let old: BTreeSet<&String> = old.iter().collect();
+    let new: BTreeSet<&String> = new.iter().collect();
     ListChange {
         added: new.difference(&old).map(|inbox| (*inbox).clone()).collect(),
         removed: old.difference(&new).map(|inbox| (*inbox).clone()).collect(),

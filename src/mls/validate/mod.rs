@@ -17,7 +17,7 @@ mod verdict;
 use super::extensions::{ExtensionError, ImmutableMetadata, Membership};
 use super::facts::{GroupFacts, Member};
 use super::policy::PolicySet;
-use super::{InboxId, InstallationId};
+use super::{InstallationId};
 
 pub use floor::{COMPAT_VERSION, Version};
 pub use identity::{IdentityStates, Lookup};
@@ -66,7 +66,7 @@ pub struct Proposed {
     /// Leaves to remove.
     pub removes: Vec<ProposedRemove>,
     /// New leaves of Update proposals of other members: inbox and installation.
-    pub updates: Vec<(InboxId, InstallationId)>,
+    pub updates: Vec<(String, InstallationId)>,
     /// The proposal that replaces the extensions.
     pub replacement: Option<ProposedContext>,
     /// Whether credentials of all added and updated leaves are readable.
@@ -87,11 +87,11 @@ pub struct Proposed {
 #[derive(Debug, Clone)]
 pub struct ProposedAdd {
     /// The inbox that the credential names.
-    pub inbox: InboxId,
+    pub inbox: String,
     /// The signature key.
     pub installation: InstallationId,
     /// Who proposes it.
-    pub proposer: InboxId,
+    pub proposer: String,
 }
 
 /// A Remove proposal.
@@ -100,14 +100,14 @@ pub struct ProposedRemove {
     /// The leaf; none if there is no such leaf.
     pub member: Option<Member>,
     /// Who proposes it.
-    pub proposer: InboxId,
+    pub proposer: String,
 }
 
 /// A GroupContextExtensions proposal.
 #[derive(Debug, Clone)]
 pub struct ProposedContext {
     /// Who proposes it.
-    pub proposer: InboxId,
+    pub proposer: String,
     /// Whether it came as a message of its own.
     pub by_reference: bool,
 }

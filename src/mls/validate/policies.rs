@@ -2,7 +2,6 @@
 //!
 //! All roles are those before the Commit. An empty change passes, whatever the policy.
 
-use super::super::InboxId;
 use super::super::policy::Roles;
 use super::metadata::MetadataChange;
 use super::verdict::RejectCode;
@@ -18,7 +17,7 @@ pub(super) fn check(states: &States, proposed: &Proposed) -> Result<(), RejectCo
 /// E1
 fn added_inboxes(states: &States, proposed: &Proposed) -> bool {
     let (old, new) = (&states.old.membership.members, &states.membership.members);
-    let added: Vec<&InboxId> = new.keys().filter(|inbox| !old.contains_key(inbox)).collect();
+    let added: Vec<&String> = new.keys().filter(|inbox| !old.contains_key(*inbox)).collect();
     if let ([inbox], Some(members)) = (added.as_slice(), &states.old.metadata.dm_members) {
         // The other member of a DM may always be brought in.
         if members.contains(inbox) && **inbox != states.committer.inbox_id {
@@ -36,7 +35,7 @@ fn added_inboxes(states: &States, proposed: &Proposed) -> bool {
 /// E2
 fn removed_inboxes(states: &States, proposed: &Proposed) -> bool {
     let (old, new) = (&states.old.membership.members, &states.membership.members);
-    let mut removed = old.keys().filter(|inbox| !new.contains_key(inbox));
+    let mut removed = old.keys().filter(|inbox| !new.contains_key(*inbox));
     removed.all(|inbox| {
         let of_inbox = |member: &super::Member| member.inbox_id == *inbox;
         let mut removes = proposed.removes.iter().rev();
@@ -50,14 +49,14 @@ fn removed_inboxes(states: &States, proposed: &Proposed) -> bool {
 }
 
 /// The roles of whoever proposes that an inbox comes or goes.
-fn proposer_roles(states: &States, proposed: &Proposed, named: Option<&InboxId>) -> Roles {
+fn proposer_roles(states: &States, proposed: &Proposed, named: Option<&String>) -> Roles {
     let replacement = proposed.replacement.as_ref().map(|context| &context.proposer);
     let proposer = named.or(replacement).unwrap_or(&states.committer.inbox_id);
     Roles::of(proposer, &states.old.mutable)
 }
 
 /// E3 to E8, for `actor`.
-pub(super) fn context_changes(states: &States, actor: &InboxId, change: &MetadataChange) -> bool {
+pub(super) fn context_changes(states: &States, actor: &str, change: &MetadataChange) -> bool {
     let roles = Roles::of(actor, &states.old.mutable);
     let policies = &states.old.permissions;
     let attributes = change

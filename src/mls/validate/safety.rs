@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::extensions::{ConversationKind, MutableMetadata};
 use super::super::facts::Member;
-use super::super::{InboxId, InstallationId};
+use super::super::{InstallationId};
 use super::identity::Resolver;
 use super::installations::InstallationChange;
 use super::{Before, Proposed, States, Stop, matches_pin, policies};
@@ -19,7 +19,7 @@ pub enum Finding {
     /// SAFE-Q1: an installation was added under an inbox whose it is not.
     ForeignInstallation {
         /// The inbox that its credential names.
-        inbox: InboxId,
+        inbox: String,
         /// The installation.
         installation: InstallationId,
     },
@@ -33,26 +33,26 @@ pub enum Finding {
     /// SAFE-Q4a: a leaf's inbox is not listed as a member.
     UnlistedLeaf(InstallationId),
     /// SAFE-Q4b: an inbox was removed from the list, a leaf of it stays.
-    RemovedInNameOnly(InboxId),
+    RemovedInNameOnly(String),
     /// SAFE-Q4c: a listed member has no leaf.
-    GhostMember(InboxId),
+    GhostMember(String),
     /// SAFE-Q5: an installation was listed as failed without reason.
     UnfoundedFailure(InstallationId),
     /// SAFE-Q6: an installation of a continuing member was taken out though it is not revoked.
     Suspended {
         /// Its inbox.
-        inbox: InboxId,
+        inbox: String,
         /// The installation.
         installation: InstallationId,
         /// Whether the inbox is a super admin other than the committer.
         super_admin: bool,
     },
     /// SAFE-Q7: a sequence was raised to a number that does not exist.
-    UnresolvedSequence(InboxId, u64),
+    UnresolvedSequence(String, u64),
     /// SAFE-Q8: an installation is neither a leaf nor listed as failed, so nobody can join.
     NeedsRepair {
         /// Its inbox.
-        inbox: InboxId,
+        inbox: String,
         /// The installation.
         installation: InstallationId,
     },
@@ -115,7 +115,7 @@ pub(super) struct Safety {
 
 /// The leaves after the Commit: inbox, installation, whether it was there and trusted before.
 struct Leaf<'a> {
-    inbox: &'a InboxId,
+    inbox: &'a String,
     installation: InstallationId,
     before: Option<bool>,
 }
@@ -221,8 +221,8 @@ fn lists_and_leaves(
             findings.push(Finding::UnlistedLeaf(leaf.installation));
         }
     }
-    let with_leaf: BTreeSet<&InboxId> = leaves.iter().map(|leaf| leaf.inbox).collect();
-    let had_leaf: BTreeSet<&InboxId> =
+    let with_leaf: BTreeSet<&String> = leaves.iter().map(|leaf| leaf.inbox).collect();
+    let had_leaf: BTreeSet<&String> =
         states.old.members.iter().map(|member| &member.inbox_id).collect();
     for (inbox, sequence) in members {
         let ghost_before = listed_before(inbox) && !had_leaf.contains(inbox);
@@ -313,10 +313,10 @@ fn roles(states: &States, leaves: &[Leaf]) -> Option<Finding> {
     let members = &states.membership.members;
     let mut new = metadata.admins.added.iter().chain(&metadata.super_admins.added);
     let stranger = new.any(|inbox| !members.contains_key(inbox));
-    let before: Vec<&InboxId> = states.old.members.iter().map(|m| &m.inbox_id).collect();
-    let after: Vec<&InboxId> = leaves.iter().map(|leaf| leaf.inbox).collect();
-    let listed_before = |inbox: &InboxId| states.old.membership.members.contains_key(inbox);
-    let listed_after = |inbox: &InboxId| members.contains_key(inbox);
+    let before: Vec<&String> = states.old.members.iter().map(|m| &m.inbox_id).collect();
+    let after: Vec<&String> = leaves.iter().map(|leaf| leaf.inbox).collect();
+    let listed_before = |inbox: &str| states.old.membership.members.contains_key(inbox);
+    let listed_after = |inbox: &str| members.contains_key(inbox);
     let lost = states.old.metadata.kind == ConversationKind::Group
         && has_super_admin(&states.old.mutable, &before, listed_before)
         && !has_super_admin(&metadata.new, &after, listed_after);
@@ -326,8 +326,8 @@ fn roles(states: &States, leaves: &[Leaf]) -> Option<Finding> {
 /// Whether a super admin is a listed member with a leaf.
 fn has_super_admin(
     metadata: &MutableMetadata,
-    leaves: &[&InboxId],
-    listed: impl Fn(&InboxId) -> bool,
+    leaves: &[&String],
+    listed: impl Fn(&str) -> bool,
 ) -> bool {
     let mut super_admins = metadata.super_admins.iter();
     super_admins.any(|inbox| listed(inbox) && leaves.contains(&inbox))
@@ -335,8 +335,8 @@ fn has_super_admin(
 
 /// SAFE-Q10
 fn limits(states: &States, leaves: &[Leaf]) -> Option<Finding> {
-    let count = |inboxes: &mut dyn Iterator<Item = InboxId>| {
-        let mut counts: BTreeMap<InboxId, usize> = BTreeMap::new();
+    let count = |inboxes: &mut dyn Iterator<Item = String>| {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for inbox in inboxes {
             *counts.entry(inbox).or_default() += 1;
         }
@@ -344,7 +344,7 @@ fn limits(states: &States, leaves: &[Leaf]) -> Option<Finding> {
     };
     let before = count(&mut states.old.members.iter().map(|member| member.inbox_id.clone()));
     let after = count(&mut leaves.iter().map(|leaf| leaf.inbox.clone()));
-    let grew = |(inbox, leaves): (&InboxId, &usize)| {
+    let grew = |(inbox, leaves): (&String, &usize)| {
         *leaves > MAX_INSTALLATIONS && before.get(inbox).is_none_or(|before| before < leaves)
     };
     let inboxes = states.membership.members.len();

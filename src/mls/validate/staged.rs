@@ -12,7 +12,7 @@ use super::super::extensions::{
     ExtensionError, IMMUTABLE_METADATA, MEMBERSHIP, MUTABLE_METADATA, PERMISSIONS,
 };
 use super::super::facts::{self, Member};
-use super::super::{Group, InboxId, MlsError};
+use super::super::{Group, MlsError};
 use super::{
     Before, ContextBytes, IdentityStates, Proposed, ProposedAdd, ProposedContext, ProposedRemove,
     Rules, Verdict, evaluate,
@@ -153,7 +153,7 @@ pub(in super::super) fn context_bytes(extensions: &Extensions<GroupContext>) -> 
 }
 
 /// The inbox of whoever sent a standalone proposal.
-pub(in super::super) fn proposer_inbox(group: &Group, sender: &Sender) -> Option<InboxId> {
+pub(in super::super) fn proposer_inbox(group: &Group, sender: &Sender) -> Option<String> {
     match sender {
         Sender::Member(leaf) => group.member_at(*leaf).map(|member| member.inbox_id),
         _ => None,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::Member;
-use super::super::{InboxId, InstallationId};
+use super::super::{InstallationId};
 use super::floor::{COMPAT_VERSION, Version};
 use super::installations::InstallationChange;
 use super::metadata::{AttributeChange, ListChange};
@@ -36,7 +36,7 @@ pub enum Verdict {
     /// It is not and never will be.
     Rejected(Rejection),
     /// These identity states have to be loaded first.
-    NeedIdentity(Vec<(InboxId, u64)>),
+    NeedIdentity(Vec<(String, u64)>),
     /// The group asks for a newer version than ours: stop before this message.
     Paused(Pause),
 }
@@ -50,7 +50,7 @@ pub struct Rejection {
     pub committer: Option<Member>,
     /// The identity state that does not exist, for [`RejectCode::IdentityMissing`]. It may become
     /// readable a moment later (CV-IDWAIT).
-    pub missing: Option<(InboxId, u64)>,
+    pub missing: Option<(String, u64)>,
 }
 
 /// Why a group is paused.
@@ -59,7 +59,7 @@ pub struct Pause {
     /// The version that the group asks for.
     pub floor: String,
     /// Who raised it, if this Commit does.
-    pub raised_by: Option<InboxId>,
+    pub raised_by: Option<String>,
     /// Whether that was a super admin.
     pub by_super_admin: bool,
 }
@@ -102,11 +102,11 @@ pub struct CommitChange {
     /// Who sent it.
     pub committer: Member,
     /// Inboxes that come in.
-    pub added_inboxes: Vec<InboxId>,
+    pub added_inboxes: Vec<String>,
     /// Inboxes that go.
-    pub removed_inboxes: Vec<InboxId>,
+    pub removed_inboxes: Vec<String>,
     /// Installations that come in: the inbox their credential names, and their id.
-    pub added_installations: Vec<(InboxId, InstallationId)>,
+    pub added_installations: Vec<(String, InstallationId)>,
     /// Leaves that go.
     pub removed_installations: Vec<Member>,
     /// Installations removed and added again, or removed as failed, by a super admin.

@@ -19,7 +19,7 @@ use super::super::policy::{PolicySet, Roles};
 use super::super::provider::Provider;
 use super::super::validate::{IdentityStates, Lookup, Rules, Version};
 use super::super::view::View;
-use super::super::{InboxId, InstallationKey, MlsError};
+use super::super::{InstallationKey, MlsError};
 use super::WelcomeError;
 
 /// A Welcome that the MLS library accepted, before joining.
@@ -39,7 +39,7 @@ pub enum JoinVerdict {
     /// Never join by this Welcome.
     Refuse(JoinRefusal),
     /// These identity states have to be loaded first.
-    NeedIdentity(Vec<(InboxId, u64)>),
+    NeedIdentity(Vec<(String, u64)>),
 }
 
 /// Why a Welcome is refused for good.
@@ -126,7 +126,7 @@ impl Joining {
     pub fn check(
         &self,
         states: &dyn IdentityStates,
-        own_inbox: &InboxId,
+        own_inbox: &str,
         only_installation: bool,
         rules: &Rules,
     ) -> JoinVerdict {
@@ -159,14 +159,12 @@ impl Joining {
     }
 
     /// JOIN-2, by the roles and policies of the Welcome itself.
-    fn adder_may_add(&self, own_inbox: &InboxId) -> bool {
+    fn adder_may_add(&self, own_inbox: &str) -> bool {
         let adder = &self.adder.inbox_id;
         let roles = Roles::of(adder, &self.facts.mutable);
-        let dm = self.facts.metadata.dm_members.as_ref();
-        let other_of_dm = dm.is_some_and(|members| members.contains(own_inbox));
         adder == own_inbox
             || roles.super_admin
-            || other_of_dm
+            || self.facts.metadata.is_dm_member(own_inbox)
             || self.facts.permissions.add_member.holds(roles)
     }
 
@@ -243,7 +241,7 @@ fn read(staged: &StagedWelcome) -> Result<(Vec<u8>, GroupFacts), MlsError> {
 fn check_tree(
     facts: &GroupFacts,
     states: &dyn IdentityStates,
-) -> Result<Vec<(InboxId, u64)>, JoinRefusal> {
+) -> Result<Vec<(String, u64)>, JoinRefusal> {
     let membership = &facts.membership;
     let mut needed = Vec::new();
     for (inbox, sequence) in &membership.members {
@@ -281,14 +279,14 @@ fn check_tree(
 /// Check 4.
 fn check_dm(
     facts: &GroupFacts,
-    adder: &InboxId,
-    own: &InboxId,
+    adder: &str,
+    own: &str,
 ) -> Result<Option<JoinRemark>, JoinRefusal> {
-    let members = facts.metadata.dm_members.as_ref().ok_or(JoinRefusal::Dm)?;
+    let metadata = &facts.metadata;
     if adder == own {
-        return if members.contains(own) { Ok(None) } else { Err(JoinRefusal::Dm) };
+        return if metadata.is_dm_member(own) { Ok(None) } else { Err(JoinRefusal::Dm) };
     }
-    let ours = members.contains(own) && members.contains(adder);
+    let ours = metadata.is_dm_member(own) && metadata.is_dm_member(adder);
     let no_roles = facts.mutable.admins.is_empty() && facts.mutable.super_admins.is_empty();
     if !ours || !no_roles {
         return Err(JoinRefusal::Dm);
