@@ -1,0 +1,1 @@
+//! Planning changes of membership.

@@ -1,0 +1,1 @@
+//! Who was what at which place in the log.
