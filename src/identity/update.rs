@@ -1,6 +1,6 @@
 //! Identity updates: one or more actions under one text, each with the signatures it needs.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use sotto_proto::{Message, associations as proto};
 
@@ -71,10 +71,10 @@ impl<S> Action<S> {
     }
 
     /// The same action with each signature put through `f`.
-    ///
-    /// # Errors
-    /// The first of `f`.
-    pub fn try_map<T, E>(&self, mut f: impl FnMut(&S) -> Result<T, E>) -> Result<Action<T>, E> {
+    pub(super) fn try_map<T, E>(
+        &self,
+        mut f: impl FnMut(&S) -> Result<T, E>,
+    ) -> Result<Action<T>, E> {
         Ok(match self {
             Self::CreateInbox {
                 identifier,
@@ -129,17 +129,10 @@ impl<S> Update<S> {
         self.actions.iter().flat_map(Action::signatures)
     }
 
-    /// The text that every signer signs.
-    #[must_use]
-    pub fn text(&self) -> String {
-        SignatureText::of(self).text
-    }
-
-    /// The same update with each signature put through `f`.
-    ///
-    /// # Errors
-    /// The first of `f`.
-    pub fn try_map<T, E>(&self, mut f: impl FnMut(&S) -> Result<T, E>) -> Result<Update<T>, E> {
+    pub(super) fn try_map<T, E>(
+        &self,
+        mut f: impl FnMut(&S) -> Result<T, E>,
+    ) -> Result<Update<T>, E> {
         Ok(Update {
             inbox_id: self.inbox_id.clone(),
             client_timestamp_ns: self.client_timestamp_ns,
@@ -232,13 +225,16 @@ impl SignedUpdate {
     /// once.
     #[must_use]
     pub fn contract_checks(&self) -> Vec<ContractCheck> {
-        let mut checks = BTreeSet::new();
+        let mut checks = Vec::new();
         for signature in self.signatures() {
             if let Signature::Contract(signature) = signature {
-                checks.insert(signature.check(self.text.hash));
+                let check = signature.check(self.text.hash);
+                if !checks.contains(&check) {
+                    checks.push(check);
+                }
             }
         }
-        checks.into_iter().collect()
+        checks
     }
 
     /// How the inbox's creator signed, if this update creates one: tells an inbox that belongs

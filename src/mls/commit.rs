@@ -73,9 +73,18 @@ impl Group {
     fn build_commit(&mut self, change: Change) -> Result<OwnCommit, MlsError> {
         let epoch = self.epoch();
         let contents = [
-            (MUTABLE_METADATA, change.mutable.map(|content| content.encode())),
-            (MEMBERSHIP, change.membership.map(|content| content.encode())),
-            (PERMISSIONS, change.permissions.map(|content| content.encode())),
+            (
+                MUTABLE_METADATA,
+                change.mutable.map(|content| content.encode()),
+            ),
+            (
+                MEMBERSHIP,
+                change.membership.map(|content| content.encode()),
+            ),
+            (
+                PERMISSIONS,
+                change.permissions.map(|content| content.encode()),
+            ),
         ];
         let mut context = self.mls.extensions().clone();
         let mut context_changes = false;
@@ -110,7 +119,9 @@ impl Group {
             .map_err(MlsError::mls)?;
         let bytes = bundle.commit().to_bytes().map_err(MlsError::mls)?;
         let welcome = bundle.to_welcome_msg().map(|welcome| welcome.to_bytes());
-        let hash = crypto.hash(HashType::Sha2_256, &bytes).map_err(MlsError::mls)?;
+        let hash = crypto
+            .hash(HashType::Sha2_256, &bytes)
+            .map_err(MlsError::mls)?;
         Ok(OwnCommit {
             sha256: hash.try_into().map_err(MlsError::mls)?,
             bytes,

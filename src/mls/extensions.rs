@@ -13,8 +13,8 @@ use openmls::prelude::{
 use prost::Message as _;
 use sotto_proto::message_contents as proto;
 
+use super::InstallationId;
 use super::policy::{PolicyError, PolicySet};
-use super::{InstallationId};
 
 /// Immutable metadata: kind, creator, members of a DM.
 pub const IMMUTABLE_METADATA: u16 = 0xf000;
@@ -170,7 +170,11 @@ impl ImmutableMetadata {
     /// The data of extension 0xf000, inner length prefix included.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let inbox = |id: &String| Some(proto::Inbox { inbox_id: id.clone() });
+        let inbox = |id: &String| {
+            Some(proto::Inbox {
+                inbox_id: id.clone(),
+            })
+        };
         let message = proto::GroupMetadataV1 {
             conversation_type: self.kind.to_proto().into(),
             creator_account_address: String::new(),
@@ -207,7 +211,11 @@ impl MutableMetadata {
     /// The data of extension 0xff00; both lists are there even when empty.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let list = |list: &[String]| Some(proto::Inboxes { inbox_ids: list.to_vec() });
+        let list = |list: &[String]| {
+            Some(proto::Inboxes {
+                inbox_ids: list.to_vec(),
+            })
+        };
         proto::GroupMutableMetadataV1 {
             attributes: self.attributes.clone(),
             admin_list: list(&self.admins),
@@ -266,7 +274,11 @@ impl Membership {
     pub fn encode(&self) -> Vec<u8> {
         proto::GroupMembership {
             members: self.members.clone(),
-            failed_installations: self.failed.iter().map(|id| id.as_bytes().to_vec()).collect(),
+            failed_installations: self
+                .failed
+                .iter()
+                .map(|id| id.as_bytes().to_vec())
+                .collect(),
         }
         .encode_to_vec()
     }
@@ -345,9 +357,18 @@ pub(super) fn required_capabilities() -> RequiredCapabilitiesExtension {
 pub(super) fn within_ours(required: &RequiredCapabilitiesExtension) -> bool {
     let ours = required_capabilities();
     let extensions = ours.extension_types();
-    required.extension_types().iter().all(|kind| extensions.contains(kind))
-        && required.proposal_types().iter().all(|kind| ours.proposal_types().contains(kind))
-        && required.credential_types().iter().all(|kind| ours.credential_types().contains(kind))
+    required
+        .extension_types()
+        .iter()
+        .all(|kind| extensions.contains(kind))
+        && required
+            .proposal_types()
+            .iter()
+            .all(|kind| ours.proposal_types().contains(kind))
+        && required
+            .credential_types()
+            .iter()
+            .all(|kind| ours.credential_types().contains(kind))
 }
 
 /// What our leaves say they can do. Neither 0x0006 nor proposal 0x0008 may ever be listed: a group

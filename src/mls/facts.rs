@@ -56,7 +56,9 @@ impl GroupFacts {
     /// The leaf of an installation.
     #[must_use]
     pub fn installation(&self, id: &InstallationId) -> Option<&Member> {
-        self.members.iter().find(|member| member.installation_id == *id)
+        self.members
+            .iter()
+            .find(|member| member.installation_id == *id)
     }
 }
 
@@ -120,7 +122,9 @@ pub(super) fn credential(inbox: &str) -> Credential {
 
 /// The installation id that a signature key is.
 pub(super) fn installation_id(key: &[u8]) -> Option<InstallationId> {
-    <[u8; 32]>::try_from(key).ok().map(InstallationId::from_bytes)
+    <[u8; 32]>::try_from(key)
+        .ok()
+        .map(InstallationId::from_bytes)
 }
 
 /// The group id that MLS bytes are.

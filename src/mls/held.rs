@@ -82,10 +82,9 @@ impl Group {
         };
         let facts = self.facts()?;
         let list = proposal.extensions();
-        let metadata = extensions::data(list, MUTABLE_METADATA)
-            .and_then(MutableMetadata::decode);
-        let permissions = extensions::data(list, PERMISSIONS)
-            .and_then(|data| Ok(PolicySet::decode(data)?));
+        let metadata = extensions::data(list, MUTABLE_METADATA).and_then(MutableMetadata::decode);
+        let permissions =
+            extensions::data(list, PERMISSIONS).and_then(|data| Ok(PolicySet::decode(data)?));
         let (Ok(metadata), Ok(permissions)) = (metadata, permissions) else {
             return Ok(false);
         };

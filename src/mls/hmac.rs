@@ -59,7 +59,7 @@ mod tests {
         let group_id: GroupId = std::array::from_fn(|index| index as u8);
         let key = derive_key(&user_key, &group_id, 700).unwrap();
         assert_eq!(
-            hex::encode(&*key),
+            hex::encode(*key),
             "e79d9c4b8fb780e803b4701ab1930a45d6a59c17bf2c948e3d5a7d324522e7ad5b855febb779f68141b3"
         );
         assert_eq!(

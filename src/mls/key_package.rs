@@ -8,8 +8,8 @@ use std::rc::Rc;
 use openmls::prelude::tls_codec::{DeserializeBytes as _, Serialize as _};
 use openmls::prelude::{
     ApplicationIdExtension, CredentialType, Extension, ExtensionType, Extensions, KeyPackage,
-    KeyPackageBundle, KeyPackageIn, KeyPackageVerifyError, LeafNode, Lifetime,
-    ProposalType, ProtocolVersion, UnknownExtension,
+    KeyPackageBundle, KeyPackageIn, KeyPackageVerifyError, LeafNode, Lifetime, ProposalType,
+    ProtocolVersion, UnknownExtension,
 };
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider as _;
@@ -36,7 +36,10 @@ pub(super) const POINTEE_AEAD: i32 = 3;
 /// The lifetime of something made at `now` (Unix seconds).
 #[must_use]
 pub fn lifetime_at(now: u64) -> (u64, u64) {
-    (now.saturating_sub(LIFETIME_MARGIN), now.saturating_add(LIFETIME))
+    (
+        now.saturating_sub(LIFETIME_MARGIN),
+        now.saturating_add(LIFETIME),
+    )
 }
 
 /// A key package of ours with its private keys.
@@ -76,9 +79,8 @@ impl OwnKeyPackage {
         let pointee = proto::WelcomePointeeEncryptionAeadTypesExtension {
             supported_aead_types: vec![POINTEE_AEAD],
         };
-        let unknown = |number, message: Vec<u8>| {
-            Extension::Unknown(number, UnknownExtension(message))
-        };
+        let unknown =
+            |number, message: Vec<u8>| Extension::Unknown(number, UnknownExtension(message));
         let key_package_extensions = Extensions::from_vec(vec![
             unknown(WELCOME_POINTEE, pointee.encode_to_vec()),
             unknown(WELCOME_WRAPPER, wrapper.encode_to_vec()),
@@ -110,7 +112,9 @@ impl OwnKeyPackage {
         let key_package = bundle.key_package();
         let hash_reference = key_package.hash_ref(crypto).map_err(MlsError::mls)?;
         Ok(Self {
-            public: key_package.tls_serialize_detached().map_err(MlsError::mls)?,
+            public: key_package
+                .tls_serialize_detached()
+                .map_err(MlsError::mls)?,
             hash_reference: encode_value(&hash_reference)?.to_vec(),
             bundle: Zeroizing::new(encode_value(bundle)?.to_vec()),
             init_public: key_package.hpke_init_key().as_slice().to_vec(),
@@ -280,14 +284,16 @@ pub fn validate_fetched(
 pub fn validate_upload(bytes: &[u8], now: u64) -> Result<InstallationId, KeyPackageFault> {
     let key_package = parse(bytes, now)?;
     let identity = facts::identity(key_package.leaf_node());
-    identity.map(|(_, id)| id).ok_or(KeyPackageFault::Credential)
+    identity
+        .map(|(_, id)| id)
+        .ok_or(KeyPackageFault::Credential)
 }
 
 /// Decodes and verifies. The MLS library checks the lifetime last and by the clock of the machine;
 /// `now` has to agree.
 fn parse(bytes: &[u8], now: u64) -> Result<KeyPackage, KeyPackageFault> {
-    let unverified = KeyPackageIn::tls_deserialize_exact_bytes(bytes)
-        .map_err(|_| KeyPackageFault::Malformed)?;
+    let unverified =
+        KeyPackageIn::tls_deserialize_exact_bytes(bytes).map_err(|_| KeyPackageFault::Malformed)?;
     let credential = unverified.unverified_credential().credential;
     if credential.credential_type() != CredentialType::Basic {
         return Err(KeyPackageFault::Credential);
@@ -322,7 +328,10 @@ fn has_required_capabilities(leaf: &LeafNode) -> bool {
         && can.ciphersuites().contains(&CIPHERSUITE.into())
         && required.extension_types().iter().all(extension)
         && required.proposal_types().iter().all(proposal)
-        && required.credential_types().iter().all(|kind| can.credentials().contains(kind))
+        && required
+            .credential_types()
+            .iter()
+            .all(|kind| can.credentials().contains(kind))
 }
 
 /// Where a Welcome has to be sealed (mls.md 3.3).

@@ -118,8 +118,8 @@ impl Group {
 
     /// The checks that need no keys.
     fn screen(&self, data: &[u8]) -> Result<ProtocolMessage, SkipReason> {
-        let message = MlsMessageIn::tls_deserialize_exact_bytes(data)
-            .map_err(|_| SkipReason::Malformed)?;
+        let message =
+            MlsMessageIn::tls_deserialize_exact_bytes(data).map_err(|_| SkipReason::Malformed)?;
         // Whatever comes in the clear is refused here: the wire format policy of the MLS library
         // does not cover external senders and new members.
         let MlsMessageBodyIn::PrivateMessage(message) = message.extract() else {
@@ -195,7 +195,7 @@ impl Group {
             }
         };
         let refused = match verdict {
-            Verdict::Accepted(accepted) => return self.merge(staged, *accepted),
+            Verdict::Accepted(accepted) => return self.merge(*staged, *accepted),
             Verdict::Rejected(rejection) => Incoming::Skip(SkipReason::Rejected(rejection)),
             Verdict::NeedIdentity(missing) => Incoming::NeedIdentity(missing),
             Verdict::Paused(pause) => Incoming::Paused(pause),
@@ -225,14 +225,10 @@ impl Group {
         }
     }
 
-    fn merge(
-        &mut self,
-        staged: Box<StagedCommit>,
-        accepted: Accepted,
-    ) -> Result<Incoming, MlsError> {
+    fn merge(&mut self, staged: StagedCommit, accepted: Accepted) -> Result<Incoming, MlsError> {
         let removes_us = staged.self_removed();
         self.mls
-            .merge_staged_commit(&self.provider, *staged)
+            .merge_staged_commit(&self.provider, staged)
             .map_err(MlsError::mls)?;
         let report = Box::new(self.finish_merge(accepted)?);
         if removes_us {

@@ -64,16 +64,17 @@ impl Drop for Pin {
 }
 
 impl SystemTime {
-    /// The start of Unix time.
-    pub const UNIX_EPOCH: SystemTime = UNIX_EPOCH;
-
     /// The present, or the pinned time.
     #[must_use]
     pub fn now() -> Self {
         let pinned = PINS.with(|pins| {
             let mut pins = pins.borrow_mut();
             let pinned = pins.last_mut()?;
-            let time = pinned.times.get(pinned.readings).or(pinned.times.last()).copied();
+            let time = pinned
+                .times
+                .get(pinned.readings)
+                .or(pinned.times.last())
+                .copied();
             pinned.readings += 1;
             time
         });
@@ -89,27 +90,6 @@ impl SystemTime {
         self.0
             .checked_sub(earlier.0)
             .ok_or_else(|| SystemTimeError(earlier.0.saturating_sub(self.0)))
-    }
-
-    /// How long ago `self` was, seen from now.
-    ///
-    /// # Errors
-    ///
-    /// If `self` is in the future.
-    pub fn elapsed(&self) -> Result<Duration, SystemTimeError> {
-        Self::now().duration_since(*self)
-    }
-
-    /// The moment `duration` later, if it can be represented.
-    #[must_use]
-    pub fn checked_add(&self, duration: Duration) -> Option<SystemTime> {
-        self.0.checked_add(duration).map(Self)
-    }
-
-    /// The moment `duration` earlier, if it is not before Unix time.
-    #[must_use]
-    pub fn checked_sub(&self, duration: Duration) -> Option<SystemTime> {
-        self.0.checked_sub(duration).map(Self)
     }
 }
 
@@ -152,7 +132,10 @@ mod tests {
     use super::*;
 
     fn now() -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
     }
 
     #[test]
@@ -184,6 +167,9 @@ mod tests {
         let early = SystemTime(Duration::from_secs(1));
         let late = SystemTime(Duration::from_secs(3));
         assert_eq!(late.duration_since(early).unwrap(), Duration::from_secs(2));
-        assert_eq!(early.duration_since(late).unwrap_err().duration(), Duration::from_secs(2));
+        assert_eq!(
+            early.duration_since(late).unwrap_err().duration(),
+            Duration::from_secs(2)
+        );
     }
 }

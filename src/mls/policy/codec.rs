@@ -31,15 +31,31 @@ impl PolicySet {
             proto::GroupMutablePermissionsV1::decode(data).map_err(|_| PolicyError::Protobuf)?;
         let set = message.policies.ok_or(PolicyError::Missing)?;
         Ok(Self {
-            add_member: set.add_member_policy.as_ref().ok_or(PolicyError::Missing)?.read()?,
-            remove_member: set.remove_member_policy.as_ref().ok_or(PolicyError::Missing)?.read()?,
+            add_member: set
+                .add_member_policy
+                .as_ref()
+                .ok_or(PolicyError::Missing)?
+                .read()?,
+            remove_member: set
+                .remove_member_policy
+                .as_ref()
+                .ok_or(PolicyError::Missing)?
+                .read()?,
             metadata: set
                 .update_metadata_policy
                 .iter()
                 .map(|(key, policy)| Ok((key.clone(), policy.read()?)))
                 .collect::<Result<_, PolicyError>>()?,
-            add_admin: set.add_admin_policy.as_ref().ok_or(PolicyError::Missing)?.read()?,
-            remove_admin: set.remove_admin_policy.as_ref().ok_or(PolicyError::Missing)?.read()?,
+            add_admin: set
+                .add_admin_policy
+                .as_ref()
+                .ok_or(PolicyError::Missing)?
+                .read()?,
+            remove_admin: set
+                .remove_admin_policy
+                .as_ref()
+                .ok_or(PolicyError::Missing)?
+                .read()?,
             update_permissions: set
                 .update_permissions_policy
                 .as_ref()
@@ -98,8 +114,12 @@ macro_rules! wire {
                 use proto::$module::{AndCondition, AnyCondition, Kind};
                 let list = |list: &[Policy]| list.iter().map(Wire::write).collect();
                 let kind = match policy {
-                    Policy::All(all) => Kind::AndCondition(AndCondition { policies: list(all) }),
-                    Policy::Any(any) => Kind::AnyCondition(AnyCondition { policies: list(any) }),
+                    Policy::All(all) => Kind::AndCondition(AndCondition {
+                        policies: list(all),
+                    }),
+                    Policy::Any(any) => Kind::AnyCondition(AnyCondition {
+                        policies: list(any),
+                    }),
                     base => Kind::Base($write(base)),
                 };
                 Self { kind: Some(kind) }
@@ -110,7 +130,12 @@ macro_rules! wire {
 
 wire!(MembershipPolicy, membership_policy, read_base, write_base);
 wire!(MetadataPolicy, metadata_policy, read_base, write_base);
-wire!(PermissionsUpdatePolicy, permissions_update_policy, read_admin_base, write_admin_base);
+wire!(
+    PermissionsUpdatePolicy,
+    permissions_update_policy,
+    read_admin_base,
+    write_admin_base
+);
 
 fn read_base(base: i32) -> Option<Policy> {
     match base {

@@ -73,11 +73,15 @@ impl PolicySet {
     /// The preset that this set counts as; entries that are absent from the map do not matter.
     #[must_use]
     pub fn preset(&self) -> Option<Preset> {
-        [Preset::AllMembers, Preset::AdminOnly].into_iter().find(|preset| {
-            let entries = self.metadata.iter();
-            self.same_slots(&preset.policies())
-                && entries.into_iter().all(|(key, policy)| *policy == preset.expects(key))
-        })
+        [Preset::AllMembers, Preset::AdminOnly]
+            .into_iter()
+            .find(|preset| {
+                let entries = self.metadata.iter();
+                self.same_slots(&preset.policies())
+                    && entries
+                        .into_iter()
+                        .all(|(key, policy)| *policy == preset.expects(key))
+            })
     }
 
     /// Whether the five slots that are not the metadata map are those of a DM (JOIN-1).

@@ -13,7 +13,10 @@ use crate::identity::InboxId;
 
 /// Seconds of Unix time: host tests use the real present, since the MLS library reads it.
 pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
 }
 
 /// Identity logs: for each inbox, the installations after each update.
@@ -37,7 +40,11 @@ impl Logs {
     }
 
     pub(super) fn latest(&self, inbox: &str) -> u64 {
-        self.updates.get(inbox).and_then(|states| states.keys().last()).copied().unwrap_or(0)
+        self.updates
+            .get(inbox)
+            .and_then(|states| states.keys().last())
+            .copied()
+            .unwrap_or(0)
     }
 }
 
@@ -141,7 +148,9 @@ impl Client {
 
     pub(super) fn process(&mut self, data: &[u8], logs: &Logs) -> Incoming {
         let rules = Rules::default();
-        self.group().process(data, now() * 1_000_000_000, logs, &rules).unwrap()
+        self.group()
+            .process(data, now() * 1_000_000_000, logs, &rules)
+            .unwrap()
     }
 
     pub(super) fn read(&mut self, data: &[u8], logs: &Logs) -> String {
@@ -170,7 +179,9 @@ impl Client {
 
 /// A membership with one entry for each client, at its latest sequence.
 pub(super) fn membership(logs: &Logs, inboxes: &[&Client]) -> Membership {
-    let members = inboxes.iter().map(|client| (client.name(), logs.latest(client.inbox.as_str())));
+    let members = inboxes
+        .iter()
+        .map(|client| (client.name(), logs.latest(client.inbox.as_str())));
     Membership {
         members: members.collect(),
         failed: BTreeSet::new(),
@@ -181,14 +192,15 @@ pub(super) fn membership(logs: &Logs, inboxes: &[&Client]) -> Membership {
 pub(super) fn group_of(n: u8, preset: Preset) -> (Vec<Client>, Logs) {
     let mut logs = Logs::default();
     let letters = ['a', 'b', 'c', 'd', 'e', 'f'];
-    let mut clients: Vec<Client> =
-        (0..n).map(|index| Client::new(letters[usize::from(index)], index + 1)).collect();
+    let mut clients: Vec<Client> = (0..n)
+        .map(|index| Client::new(letters[usize::from(index)], index + 1))
+        .collect();
     for client in &clients {
         logs.set(client.inbox.as_str(), &[client.id()]);
     }
     clients[0].create(preset.policies());
     let (first, others) = clients.split_first_mut().unwrap();
-    let mut all: Vec<&Client> = others.iter().map(|client| &*client).collect();
+    let mut all: Vec<&Client> = others.iter().map(|client: &Client| client).collect();
     all.push(first);
     let change = Change {
         add: others.iter().map(Client::verified).collect(),

@@ -35,8 +35,12 @@ impl Version {
     /// Reads `x.y.z`, with an optional pre-release and build part.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (text, build) = text.split_once('+').map_or((text, None), |(v, b)| (v, Some(b)));
-        let (release, pre) = text.split_once('-').map_or((text, None), |(v, p)| (v, Some(p)));
+        let (text, build) = text
+            .split_once('+')
+            .map_or((text, None), |(v, b)| (v, Some(b)));
+        let (release, pre) = text
+            .split_once('-')
+            .map_or((text, None), |(v, p)| (v, Some(p)));
         if build.is_some_and(|build| !build.split('.').all(is_identifier)) {
             return None;
         }
@@ -57,14 +61,21 @@ impl Version {
 }
 
 fn is_identifier(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// A number without leading zeros.
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let leading_zero = text.len() > 1 && text.starts_with('0');
-    if digits && !leading_zero { text.parse().ok() } else { None }
+    if digits && !leading_zero {
+        text.parse().ok()
+    } else {
+        None
+    }
 }
 
 fn part(text: &str) -> Option<Part> {
@@ -103,12 +114,19 @@ pub(super) fn check(states: &States, rules: &Rules) -> Result<(), Stop> {
     if version <= rules.version || rules.despite_floor {
         return Ok(());
     }
-    let raised_now = states.metadata.attributes.iter().any(|change| change.key == PROTOCOL_FLOOR);
+    let raised_now = states
+        .metadata
+        .attributes
+        .iter()
+        .any(|change| change.key == PROTOCOL_FLOOR);
     Err(Stop::Pause(Pause {
         floor: floor.clone(),
         raised_by: raised_now.then(|| states.committer.inbox_id.clone()),
         by_super_admin: raised_now
-            && states.old.mutable.is_super_admin(&states.committer.inbox_id),
+            && states
+                .old
+                .mutable
+                .is_super_admin(&states.committer.inbox_id),
     }))
 }
 
@@ -119,16 +137,31 @@ mod tests {
     #[test]
     fn versions_are_ordered_as_semantic_versioning_orders_them() {
         let ascending = [
-            "0.9.9", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta.2",
-            "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0", "1.9.0", "1.11.0-dev", "1.11.0", "1.11.1",
+            "0.9.9",
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-alpha.beta",
+            "1.0.0-beta.2",
+            "1.0.0-beta.11",
+            "1.0.0-rc.1",
+            "1.0.0",
+            "1.9.0",
+            "1.11.0-dev",
+            "1.11.0",
+            "1.11.1",
         ];
-        let versions: Vec<Version> = ascending.iter().map(|v| Version::parse(v).unwrap()).collect();
+        let versions: Vec<Version> = ascending
+            .iter()
+            .map(|v| Version::parse(v).unwrap())
+            .collect();
         assert!(versions.windows(2).all(|pair| pair[0] < pair[1]));
     }
 
     #[test]
     fn what_is_no_version_is_not_read_as_one() {
-        for text in ["", "x", "1", "1.2", "1.2.3.4", "01.2.3", "1.2.3-", "1.2.3-01", "1.-2.3", "1.2.3+"] {
+        for text in [
+            "", "x", "1", "1.2", "1.2.3.4", "01.2.3", "1.2.3-", "1.2.3-01", "1.-2.3", "1.2.3+",
+        ] {
             assert_eq!(Version::parse(text), None, "{text}");
         }
         assert!(Version::parse("1.2.3-x.y+build.1").is_some());

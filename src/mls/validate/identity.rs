@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::super::InstallationId;
 use super::Stop;
 use super::verdict::RejectCode;
-use super::super::{InstallationId};
 
 /// Identity states by inbox and sequence, as far as the identity logs are known.
 pub trait IdentityStates {
@@ -89,6 +89,10 @@ impl<'a> Resolver<'a> {
 
     /// Stops the checks if something was not loaded.
     pub(super) fn settle(&self) -> Result<(), Stop> {
-        if self.not_loaded.is_empty() { Ok(()) } else { Err(Stop::Identity) }
+        if self.not_loaded.is_empty() {
+            Ok(())
+        } else {
+            Err(Stop::Identity)
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{InstallationId};
+use super::super::InstallationId;
 use super::identity::{Lookup, Resolver};
 use super::verdict::RejectCode;
 use super::{Proposed, States, Stop};
@@ -102,11 +102,18 @@ fn compare_leaves(
 ) -> Result<(), RejectCode> {
     let mut added: BTreeSet<InstallationId> =
         proposed.adds.iter().map(|add| add.installation).collect();
-    let members = proposed.removes.iter().filter_map(|remove| remove.member.as_ref());
+    let members = proposed
+        .removes
+        .iter()
+        .filter_map(|remove| remove.member.as_ref());
     let mut removed: BTreeSet<InstallationId> =
         members.map(|member| member.installation_id).collect();
     let mut failed = states.membership.failed.clone();
-    if states.old.mutable.is_super_admin(&states.committer.inbox_id) {
+    if states
+        .old
+        .mutable
+        .is_super_admin(&states.committer.inbox_id)
+    {
         let again: BTreeSet<_> = added.intersection(&removed).copied().collect();
         added.retain(|id| !again.contains(id));
         removed.retain(|id| !again.contains(id));

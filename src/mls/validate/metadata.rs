@@ -54,7 +54,10 @@ pub(super) fn compare(
     after: &ContextBytes,
     old: &MutableMetadata,
 ) -> Result<MetadataChange, RejectCode> {
-    let data = after.mutable.as_deref().ok_or(RejectCode::MissingMetadata)?;
+    let data = after
+        .mutable
+        .as_deref()
+        .ok_or(RejectCode::MissingMetadata)?;
     let new = match before.mutable.as_deref() {
         Some(same) if same == data => old.clone(),
         _ => MutableMetadata::decode(data).map_err(|_| RejectCode::Undecodable)?,
@@ -74,7 +77,10 @@ pub(super) fn compare(
     })
 }
 
-pub(in super::super) fn changed_attributes(old: &MutableMetadata, new: &MutableMetadata) -> Vec<AttributeChange> {
+pub(in super::super) fn changed_attributes(
+    old: &MutableMetadata,
+    new: &MutableMetadata,
+) -> Vec<AttributeChange> {
     let keys: BTreeSet<&String> = old.attributes.keys().chain(new.attributes.keys()).collect();
     let changes = keys.into_iter().map(|key| AttributeChange {
         key: key.clone(),

@@ -14,17 +14,17 @@ mod safety;
 mod staged;
 mod verdict;
 
+use super::InstallationId;
 use super::extensions::{ExtensionError, ImmutableMetadata, Membership};
 use super::facts::{GroupFacts, Member};
 use super::policy::PolicySet;
-use super::{InstallationId};
 
 pub use floor::{COMPAT_VERSION, Version};
 pub use identity::{IdentityStates, Lookup};
 pub use metadata::{AttributeChange, ListChange};
 pub(super) use metadata::{changed_attributes, changed_list};
-pub(super) use staged::proposer_inbox;
 pub use safety::Finding;
+pub(super) use staged::proposer_inbox;
 pub use verdict::{Accepted, CommitChange, Pause, RejectCode, Rejection, Rules, Verdict};
 
 use identity::Resolver;
@@ -184,7 +184,11 @@ fn check(
         return Err(RejectCode::Permission.into());
     }
     // 8
-    if proposed.removes.iter().any(|remove| remove.member.is_none()) {
+    if proposed
+        .removes
+        .iter()
+        .any(|remove| remove.member.is_none())
+    {
         return Err(RejectCode::SubjectNotMember.into());
     }
     if !proposed.credentials_readable {

@@ -11,13 +11,20 @@ pub(super) fn check(states: &States, proposed: &Proposed) -> Result<(), RejectCo
     let allowed = added_inboxes(states, proposed)
         && removed_inboxes(states, proposed)
         && context_changes(states, &states.committer.inbox_id, &states.metadata);
-    if allowed { Ok(()) } else { Err(RejectCode::Permission) }
+    if allowed {
+        Ok(())
+    } else {
+        Err(RejectCode::Permission)
+    }
 }
 
 /// E1
 fn added_inboxes(states: &States, proposed: &Proposed) -> bool {
     let (old, new) = (&states.old.membership.members, &states.membership.members);
-    let added: Vec<&String> = new.keys().filter(|inbox| !old.contains_key(*inbox)).collect();
+    let added: Vec<&String> = new
+        .keys()
+        .filter(|inbox| !old.contains_key(*inbox))
+        .collect();
     if let ([inbox], Some(members)) = (added.as_slice(), &states.old.metadata.dm_members) {
         // The other member of a DM may always be brought in.
         if members.contains(inbox) && **inbox != states.committer.inbox_id {
@@ -26,7 +33,10 @@ fn added_inboxes(states: &States, proposed: &Proposed) -> bool {
     }
     added.into_iter().all(|inbox| {
         let adds = proposed.adds.iter().rev();
-        let named = adds.clone().find(|add| add.inbox == *inbox).map(|add| &add.proposer);
+        let named = adds
+            .clone()
+            .find(|add| add.inbox == *inbox)
+            .map(|add| &add.proposer);
         let roles = proposer_roles(states, proposed, named);
         states.old.permissions.add_member.holds(roles)
     })
@@ -50,7 +60,10 @@ fn removed_inboxes(states: &States, proposed: &Proposed) -> bool {
 
 /// The roles of whoever proposes that an inbox comes or goes.
 fn proposer_roles(states: &States, proposed: &Proposed, named: Option<&String>) -> Roles {
-    let replacement = proposed.replacement.as_ref().map(|context| &context.proposer);
+    let replacement = proposed
+        .replacement
+        .as_ref()
+        .map(|context| &context.proposer);
     let proposer = named.or(replacement).unwrap_or(&states.committer.inbox_id);
     Roles::of(proposer, &states.old.mutable)
 }

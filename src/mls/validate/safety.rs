@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::InstallationId;
 use super::super::extensions::{ConversationKind, MutableMetadata};
 use super::super::facts::Member;
-use super::super::{InstallationId};
 use super::identity::Resolver;
 use super::installations::InstallationChange;
 use super::{Before, Proposed, States, Stop, matches_pin, policies};
@@ -96,7 +96,9 @@ impl Finding {
             | Self::UnresolvedSequence(..)
             | Self::LaunderedProposal => true,
             Self::Suspended { super_admin, .. } => *super_admin,
-            Self::GhostMember(_) | Self::NeedsRepair { .. } | Self::OrphanedRoles
+            Self::GhostMember(_)
+            | Self::NeedsRepair { .. }
+            | Self::OrphanedRoles
             | Self::OverLimit => false,
         }
     }
@@ -149,7 +151,10 @@ pub(super) fn check(
 }
 
 fn leaves_after<'a>(states: &'a States, proposed: &'a Proposed) -> Vec<Leaf<'a>> {
-    let removes = proposed.removes.iter().filter_map(|remove| remove.member.as_ref());
+    let removes = proposed
+        .removes
+        .iter()
+        .filter_map(|remove| remove.member.as_ref());
     let removed: BTreeSet<u32> = removes.map(|member| member.leaf).collect();
     let stays = |member: &&Member| !removed.contains(&member.leaf);
     let staying = states.old.members.iter().filter(stays).map(|member| Leaf {
@@ -169,7 +174,10 @@ fn leaves_after<'a>(states: &'a States, proposed: &'a Proposed) -> Vec<Leaf<'a>>
 fn foreign_installations(proposed: &Proposed, change: &InstallationChange) -> Vec<Finding> {
     let foreign = proposed.adds.iter().filter(|add| {
         let expected = change.expected_adds.get(&add.installation);
-        let readded = proposed.removes.iter().filter_map(|remove| remove.member.as_ref());
+        let readded = proposed
+            .removes
+            .iter()
+            .filter_map(|remove| remove.member.as_ref());
         let same = |member: &Member| {
             member.installation_id == add.installation && member.inbox_id == add.inbox
         };
@@ -211,7 +219,10 @@ fn lists_and_leaves(
     let members = &states.membership.members;
     let listed_before = |inbox| states.old.membership.members.contains_key(inbox);
     let mut findings = Vec::new();
-    for leaf in leaves.iter().filter(|leaf| !members.contains_key(leaf.inbox)) {
+    for leaf in leaves
+        .iter()
+        .filter(|leaf| !members.contains_key(leaf.inbox))
+    {
         if change.removed_inboxes.contains(leaf.inbox) {
             let finding = Finding::RemovedInNameOnly(leaf.inbox.clone());
             if !findings.contains(&finding) {
@@ -222,8 +233,12 @@ fn lists_and_leaves(
         }
     }
     let with_leaf: BTreeSet<&String> = leaves.iter().map(|leaf| leaf.inbox).collect();
-    let had_leaf: BTreeSet<&String> =
-        states.old.members.iter().map(|member| &member.inbox_id).collect();
+    let had_leaf: BTreeSet<&String> = states
+        .old
+        .members
+        .iter()
+        .map(|member| &member.inbox_id)
+        .collect();
     for (inbox, sequence) in members {
         let ghost_before = listed_before(inbox) && !had_leaf.contains(inbox);
         if with_leaf.contains(inbox) || ghost_before {
@@ -245,13 +260,19 @@ fn failures(
     resolver: &mut Resolver,
 ) -> Vec<Finding> {
     let members = &states.membership.members;
-    let newly = states.membership.failed.difference(&states.old.membership.failed);
+    let newly = states
+        .membership
+        .failed
+        .difference(&states.old.membership.failed);
     let unfounded = newly.filter(|id| {
         if leaves.iter().any(|leaf| leaf.installation == **id) {
             return true;
         }
         // Those that this Commit concerns first: their states are at hand.
-        let raised = change.raised.iter().filter_map(|inbox| members.get_key_value(inbox));
+        let raised = change
+            .raised
+            .iter()
+            .filter_map(|inbox| members.get_key_value(inbox));
         let mut candidates = raised.chain(members);
         !candidates.any(|(inbox, sequence)| {
             let installations = resolver.known(inbox, *sequence);
@@ -264,7 +285,11 @@ fn failures(
 /// SAFE-Q6
 fn suspended(states: &States, proposed: &Proposed, resolver: &mut Resolver) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for member in proposed.removes.iter().filter_map(|remove| remove.member.as_ref()) {
+    for member in proposed
+        .removes
+        .iter()
+        .filter_map(|remove| remove.member.as_ref())
+    {
         let Some(sequence) = states.membership.members.get(&member.inbox_id) else {
             continue;
         };
@@ -295,7 +320,12 @@ fn left_out(
     let present: BTreeSet<InstallationId> = leaves.iter().map(|leaf| leaf.installation).collect();
     let mut findings = Vec::new();
     for inbox in &change.raised {
-        let sequence = states.membership.members.get(inbox).copied().unwrap_or_default();
+        let sequence = states
+            .membership
+            .members
+            .get(inbox)
+            .copied()
+            .unwrap_or_default();
         let installations = resolver.known(inbox, sequence).into_iter().flatten();
         let missing = installations
             .filter(|id| !present.contains(id) && !states.membership.failed.contains(id));
@@ -311,7 +341,11 @@ fn left_out(
 fn roles(states: &States, leaves: &[Leaf]) -> Option<Finding> {
     let metadata = &states.metadata;
     let members = &states.membership.members;
-    let mut new = metadata.admins.added.iter().chain(&metadata.super_admins.added);
+    let mut new = metadata
+        .admins
+        .added
+        .iter()
+        .chain(&metadata.super_admins.added);
     let stranger = new.any(|inbox| !members.contains_key(inbox));
     let before: Vec<&String> = states.old.members.iter().map(|m| &m.inbox_id).collect();
     let after: Vec<&String> = leaves.iter().map(|leaf| leaf.inbox).collect();
@@ -342,7 +376,13 @@ fn limits(states: &States, leaves: &[Leaf]) -> Option<Finding> {
         }
         counts
     };
-    let before = count(&mut states.old.members.iter().map(|member| member.inbox_id.clone()));
+    let before = count(
+        &mut states
+            .old
+            .members
+            .iter()
+            .map(|member| member.inbox_id.clone()),
+    );
     let after = count(&mut leaves.iter().map(|leaf| leaf.inbox.clone()));
     let grew = |(inbox, leaves): (&String, &usize)| {
         *leaves > MAX_INSTALLATIONS && before.get(inbox).is_none_or(|before| before < leaves)

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use openmls::prelude::tls_codec::Serialize as _;
 use openmls::prelude::{
     Extension, Extensions, GroupContext, LeafNodeIndex, Proposal, ProposalOrRefType,
     QueuedProposal, Sender, StagedCommit,
 };
-use openmls::prelude::tls_codec::Serialize as _;
 
 use super::super::extensions::{
     ExtensionError, IMMUTABLE_METADATA, MEMBERSHIP, MUTABLE_METADATA, PERMISSIONS,
@@ -125,7 +125,11 @@ impl Group {
 
 /// The extensions of a GroupContext as bytes.
 pub(in super::super) fn context_bytes(extensions: &Extensions<GroupContext>) -> ContextBytes {
-    let ours = |number| extensions.unknown(number).map(|extension| extension.0.clone());
+    let ours = |number| {
+        extensions
+            .unknown(number)
+            .map(|extension| extension.0.clone())
+    };
     let is_ours = |extension: &&Extension| {
         matches!(
             extension,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::super::InstallationId;
 use super::super::facts::Member;
-use super::super::{InstallationId};
 use super::floor::{COMPAT_VERSION, Version};
 use super::installations::InstallationChange;
 use super::metadata::{AttributeChange, ListChange};
@@ -144,7 +144,9 @@ pub(super) fn accepted(
             committer: states.committer.clone(),
             added_inboxes: installations.added_inboxes,
             removed_inboxes: installations.removed_inboxes,
-            added_installations: adds.map(|add| (add.inbox.clone(), add.installation)).collect(),
+            added_installations: adds
+                .map(|add| (add.inbox.clone(), add.installation))
+                .collect(),
             removed_installations: removes.filter_map(|remove| remove.member.clone()).collect(),
             readded_installations: installations.readded,
             attributes: states.metadata.attributes,

@@ -90,7 +90,10 @@ mod tests {
     fn the_chunks_of_a_value_put_together_are_the_value() {
         for length in [0, 1, 383, 384, 385, 4096, 4097, 100_000] {
             let value = noise(length, 7);
-            let whole: Vec<u8> = split(&value).iter().flat_map(|c| c.bytes.to_vec()).collect();
+            let whole: Vec<u8> = split(&value)
+                .iter()
+                .flat_map(|c| c.bytes.to_vec())
+                .collect();
             assert_eq!(whole, value);
         }
     }
@@ -99,7 +102,11 @@ mod tests {
     fn chunks_are_about_a_kilobyte_and_never_outside_the_limits() {
         let lengths = lengths(&noise(1_000_000, 3));
         let all_but_last = &lengths[..lengths.len() - 1];
-        assert!(all_but_last.iter().all(|length| (MIN..=MAX).contains(length)));
+        assert!(
+            all_but_last
+                .iter()
+                .all(|length| (MIN..=MAX).contains(length))
+        );
         assert!((700..1_500).contains(&lengths.len()), "{}", lengths.len());
     }
 
@@ -115,7 +122,10 @@ mod tests {
         after.splice(100_000..100_000, [1, 2, 3]);
         let old: std::collections::BTreeSet<Vec<u8>> =
             split(&before).iter().map(|c| c.bytes.to_vec()).collect();
-        let new = split(&after).iter().filter(|c| !old.contains(c.bytes)).count();
+        let new = split(&after)
+            .iter()
+            .filter(|c| !old.contains(c.bytes))
+            .count();
         assert!((1..=4).contains(&new), "{new} new chunks");
     }
 }

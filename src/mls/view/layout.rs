@@ -135,7 +135,10 @@ impl Stored {
         let mut highest = None;
         if let Some(old) = old {
             for chunk in old.chunks.iter().rev() {
-                known.entry((chunk.length, chunk.hash)).or_default().push(chunk);
+                known
+                    .entry((chunk.length, chunk.hash))
+                    .or_default()
+                    .push(chunk);
                 highest = highest.max(Some(chunk.number));
             }
         }
@@ -192,7 +195,10 @@ impl Stored {
             changes.push((key.to_vec(), Some(Rc::from(head))));
         }
         let stored: BTreeMap<u32, &[u8]> = old.map_or_else(BTreeMap::new, |old| {
-            old.chunks.iter().map(|c| (c.number, old.bytes(c))).collect()
+            old.chunks
+                .iter()
+                .map(|c| (c.number, old.bytes(c)))
+                .collect()
         });
         for chunk in self.chunks.iter() {
             let bytes = self.bytes(chunk);
@@ -280,5 +286,9 @@ fn read_numbers(bytes: &[u8]) -> Result<Vec<u32>, ViewError> {
             shift += 7;
         }
     }
-    if shift == 0 { Ok(numbers) } else { Err(ViewError::UnknownFormat) }
+    if shift == 0 {
+        Ok(numbers)
+    } else {
+        Err(ViewError::UnknownFormat)
+    }
 }

@@ -118,7 +118,6 @@ impl View {
         self.state.borrow_mut().lent.insert(key, value);
     }
 
-
     /// A row of ours, beside those of openmls.
     pub(super) fn own_row(&self, tag: u8) -> Option<Rc<[u8]>> {
         self.get(&[tag])
@@ -134,7 +133,11 @@ impl View {
 
     fn get(&self, key: &[u8]) -> Option<Rc<[u8]>> {
         let state = self.state.borrow();
-        state.values.get(key).or_else(|| state.lent.get(key)).cloned()
+        state
+            .values
+            .get(key)
+            .or_else(|| state.lent.get(key))
+            .cloned()
     }
 
     fn put(&self, key: Vec<u8>, value: Rc<[u8]>) {

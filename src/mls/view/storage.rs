@@ -46,12 +46,20 @@ const PROPOSALS: u8 = 12;
 /// Followed by the hash reference.
 const KEY_PACKAGE: u8 = 13;
 
+/// A queued proposal: its reference and itself, both encoded.
+type EncodedProposal = (Vec<u8>, Vec<u8>);
+
 pub(super) fn key_package_key(hash_reference: &[u8]) -> Vec<u8> {
     [&[KEY_PACKAGE], hash_reference].concat()
 }
 
 fn epoch_key<K: Serialize>(epoch: &K, leaf_index: u32) -> Result<Vec<u8>, ViewError> {
-    Ok([&[EPOCH_KEY_PAIRS], &*encode(epoch)?, &leaf_index.to_be_bytes()].concat())
+    Ok([
+        &[EPOCH_KEY_PAIRS],
+        &*encode(epoch)?,
+        &leaf_index.to_be_bytes(),
+    ]
+    .concat())
 }
 
 impl View {
@@ -64,8 +72,8 @@ impl View {
         self.get(key).map(|value| decode(&value)).transpose()
     }
 
-    /// The queued proposals: encoded reference, encoded proposal, oldest first.
-    fn proposals(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ViewError> {
+    /// The queued proposals, oldest first.
+    fn proposals(&self) -> Result<Vec<EncodedProposal>, ViewError> {
         Ok(self.read(&[PROPOSALS])?.unwrap_or_default())
     }
 }
@@ -128,7 +136,10 @@ impl StorageProvider<V> for View {
         self.read(&[INTERIM_TRANSCRIPT_HASH])
     }
 
-    fn delete_interim_transcript_hash<G: traits::GroupId<V>>(&self, _: &G) -> Result<(), ViewError> {
+    fn delete_interim_transcript_hash<G: traits::GroupId<V>>(
+        &self,
+        _: &G,
+    ) -> Result<(), ViewError> {
         self.delete(&[INTERIM_TRANSCRIPT_HASH]);
         Ok(())
     }
@@ -188,7 +199,10 @@ impl StorageProvider<V> for View {
         self.read(&[RESUMPTION_PSKS])
     }
 
-    fn delete_all_resumption_psk_secrets<G: traits::GroupId<V>>(&self, _: &G) -> Result<(), ViewError> {
+    fn delete_all_resumption_psk_secrets<G: traits::GroupId<V>>(
+        &self,
+        _: &G,
+    ) -> Result<(), ViewError> {
         self.delete(&[RESUMPTION_PSKS]);
         Ok(())
     }
@@ -340,7 +354,10 @@ impl StorageProvider<V> for View {
         _: &G,
     ) -> Result<Vec<R>, ViewError> {
         let queue = self.proposals()?;
-        queue.iter().map(|(reference, _)| decode(reference)).collect()
+        queue
+            .iter()
+            .map(|(reference, _)| decode(reference))
+            .collect()
     }
 
     fn queued_proposals<
@@ -443,7 +460,10 @@ impl StorageProvider<V> for View {
         Ok(())
     }
 
-    fn write_signature_key_pair<P: traits::SignaturePublicKey<V>, K: traits::SignatureKeyPair<V>>(
+    fn write_signature_key_pair<
+        P: traits::SignaturePublicKey<V>,
+        K: traits::SignatureKeyPair<V>,
+    >(
         &self,
         _: &P,
         _: &K,

@@ -277,14 +277,14 @@ fn check_tree(
 }
 
 /// Check 4.
-fn check_dm(
-    facts: &GroupFacts,
-    adder: &str,
-    own: &str,
-) -> Result<Option<JoinRemark>, JoinRefusal> {
+fn check_dm(facts: &GroupFacts, adder: &str, own: &str) -> Result<Option<JoinRemark>, JoinRefusal> {
     let metadata = &facts.metadata;
     if adder == own {
-        return if metadata.is_dm_member(own) { Ok(None) } else { Err(JoinRefusal::Dm) };
+        return if metadata.is_dm_member(own) {
+            Ok(None)
+        } else {
+            Err(JoinRefusal::Dm)
+        };
     }
     let ours = metadata.is_dm_member(own) && metadata.is_dm_member(adder);
     let no_roles = facts.mutable.admins.is_empty() && facts.mutable.super_admins.is_empty();

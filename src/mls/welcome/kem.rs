@@ -43,7 +43,7 @@ impl Kem for XmtpXWing {
         encapped: &Self::EncappedKey,
     ) -> Result<SharedSecret<Self>, HpkeError> {
         let secret = XWing::decap(private, sender, encapped)?;
-        Ok(SharedSecret(secret.0.clone()))
+        Ok(SharedSecret(secret.0))
     }
 
     fn encap_with_rng(
@@ -52,7 +52,7 @@ impl Kem for XmtpXWing {
         rng: &mut impl CryptoRng,
     ) -> Result<(SharedSecret<Self>, Self::EncappedKey), HpkeError> {
         let (secret, encapped) = XWing::encap_with_rng(public, sender, rng)?;
-        Ok((SharedSecret(secret.0.clone()), encapped))
+        Ok((SharedSecret(secret.0), encapped))
     }
 }
 
@@ -83,7 +83,10 @@ fn seal_with<K: Kem>(
     let (encapped, mut context) =
         setup_sender::<ChaCha20Poly1305, HkdfSha256, K>(&OpModeS::Base, &public_key, INFO)?;
     let sealed = messages.iter().map(|message| context.seal(message, b""));
-    Ok((encapped.to_bytes().to_vec(), sealed.collect::<Result<_, _>>()?))
+    Ok((
+        encapped.to_bytes().to_vec(),
+        sealed.collect::<Result<_, _>>()?,
+    ))
 }
 
 /// The plaintexts of `ciphertexts`, which were sealed in this order. Later ones may fail without
@@ -116,6 +119,8 @@ fn open_with<K: Kem>(
         &encapped,
         INFO,
     )?;
-    let opened = ciphertexts.iter().map(|ciphertext| context.open(ciphertext, b"").ok());
+    let opened = ciphertexts
+        .iter()
+        .map(|ciphertext| context.open(ciphertext, b"").ok());
     Ok(opened.collect())
 }

@@ -81,8 +81,7 @@ pub fn open(
     if message.wrapper_algorithm != i32::from(expected) {
         return Err(WelcomeError::Malformed);
     }
-    let (encapped, ciphertext) =
-        split_ciphertext(&message.data).ok_or(WelcomeError::Malformed)?;
+    let (encapped, ciphertext) = split_ciphertext(&message.data).ok_or(WelcomeError::Malformed)?;
     let ciphertexts = [ciphertext, &message.welcome_metadata];
     let opened = kem::open(algorithm, private_key, encapped, &ciphertexts)?;
     let mut opened = opened.into_iter();
@@ -109,7 +108,11 @@ pub fn open_pointer(
     let (encapped, ciphertext) =
         split_ciphertext(&message.welcome_pointer).ok_or(WelcomeError::Malformed)?;
     let opened = kem::open(algorithm, private_key, encapped, &[ciphertext])?;
-    let pointer = opened.into_iter().next().flatten().ok_or(WelcomeError::Open)?;
+    let pointer = opened
+        .into_iter()
+        .next()
+        .flatten()
+        .ok_or(WelcomeError::Open)?;
     read_pointer(&Zeroizing::new(pointer)).ok_or(WelcomeError::Malformed)
 }
 

@@ -29,8 +29,11 @@ pub fn seal(
     recipient: &Recipient,
 ) -> Result<WelcomeMessageInput, WelcomeError> {
     let metadata = metadata(message_cursor);
-    let (encapped, sealed) =
-        kem::seal(recipient.algorithm, &recipient.public_key, &[inner, &metadata])?;
+    let (encapped, sealed) = kem::seal(
+        recipient.algorithm,
+        &recipient.public_key,
+        &[inner, &metadata],
+    )?;
     let [ciphertext, welcome_metadata] =
         <[Vec<u8>; 2]>::try_from(sealed).map_err(|_| WelcomeError::Seal)?;
     let algorithm = match recipient.algorithm {
@@ -58,7 +61,10 @@ pub fn seal_for_all(
     message_cursor: u64,
     recipients: &[Recipient],
 ) -> Result<Vec<WelcomeMessageInput>, WelcomeError> {
-    let capable = recipients.iter().filter(|recipient| recipient.takes_pointers).count();
+    let capable = recipients
+        .iter()
+        .filter(|recipient| recipient.takes_pointers)
+        .count();
     let share = capable >= POINTERS_FROM;
     let mut messages = Vec::with_capacity(recipients.len() + 1);
     let mut pointer = Vec::new();
