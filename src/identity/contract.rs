@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use sotto_proto::identity_api::VerifySmartContractWalletSignatureRequestSignature as CheckRequest;
+
 use super::error::IdentityError;
 use super::identifier::Identifier;
 
@@ -130,6 +132,41 @@ pub struct ContractCheck {
     pub hash: [u8; 32],
     /// The signature.
     pub signature: Vec<u8>,
+}
+
+impl From<&ContractCheck> for CheckRequest {
+    fn from(check: &ContractCheck) -> Self {
+        Self {
+            account_id: check.account_id.clone(),
+            block_number: Some(check.block_number),
+            signature: check.signature.clone(),
+            hash: check.hash.to_vec(),
+        }
+    }
+}
+
+/// What to ask about a contract wallet's new signature, before an update carries it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewContractCheck {
+    /// Whose signature it is.
+    pub account_id: AccountId,
+    /// At which block to look; at the newest without one.
+    pub block_number: Option<u64>,
+    /// The EIP-191 hash of the signature text.
+    pub hash: [u8; 32],
+    /// The signature.
+    pub signature: Vec<u8>,
+}
+
+impl From<&NewContractCheck> for CheckRequest {
+    fn from(check: &NewContractCheck) -> Self {
+        Self {
+            account_id: check.account_id.to_string(),
+            block_number: check.block_number,
+            signature: check.signature.clone(),
+            hash: check.hash.to_vec(),
+        }
+    }
 }
 
 /// What was answered to each question.

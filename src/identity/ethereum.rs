@@ -149,13 +149,12 @@ impl EthereumKey {
     /// What a wallet answers to `personal_sign`: r, low s, and v 27 or 28.
     #[must_use]
     pub fn sign_personal(&self, text: &str) -> [u8; 65] {
-        let mut bytes = [0; 65];
-        // Deterministic (RFC 6979); it fails for no key and no hash that anyone could find.
-        if let Ok((signature, parity)) = self.0.sign_prehash_recoverable(&eip191_hash(text)) {
-            let (scalars, v) = bytes.split_at_mut(64);
-            scalars.copy_from_slice(&signature.to_bytes());
-            v.fill(27 + u8::from(parity.is_y_odd()));
-        }
+        // Deterministic (RFC 6979) and with a low s.
+        let Ok((signature, parity)) = self.0.sign_prehash_recoverable(&eip191_hash(text)) else {
+            unreachable!("a 32-byte hash is long enough to sign");
+        };
+        let mut bytes = [27 + u8::from(parity.is_y_odd()); 65];
+        bytes[..64].copy_from_slice(&signature.to_bytes());
         bytes
     }
 }

@@ -172,14 +172,11 @@ impl InstallationKey {
     }
 
     fn sign(&self, text: &str, context: &'static [u8]) -> [u8; 64] {
-        match self
-            .0
-            .sign_prehashed(Sha512::new_with_prefix(text), Some(context))
-        {
-            Ok(signature) => signature.to_bytes(),
-            // Signing fails only for a context of more than 255 bytes.
-            Err(_) => unreachable!("both contexts are short"),
-        }
+        let prehash = Sha512::new_with_prefix(text);
+        let Ok(signature) = self.0.sign_prehashed(prehash, Some(context)) else {
+            unreachable!("a context of less than 256 bytes can be signed with");
+        };
+        signature.to_bytes()
     }
 }
 

@@ -28,16 +28,19 @@ mod text;
 mod update;
 
 pub use association::{AssociationState, Diff, MAX_INSTALLATIONS};
-pub use contract::{AccountId, ContractAnswers, ContractCheck, ContractSignature};
+pub use contract::{
+    AccountId, ContractAnswers, ContractCheck, ContractSignature, NewContractCheck,
+};
 pub use error::{IdentifierError, IdentityError};
 pub use ethereum::{EthereumKey, eip191_hash};
 pub use identifier::{Identifier, IdentifierKind};
 pub use inbox::{DEFAULT_NONCE, InboxId};
 pub use installation::{InstallationId, InstallationKey};
+pub use legacy::LegacySignature;
 pub use log::{fold, resolve};
 pub use member::{Member, MemberIdentifier};
 pub use passkey::PasskeyAssertion;
-pub use request::{NewContractCheck, RequestError, SignatureRequest, SignatureRequestBuilder};
+pub use request::{RequestError, SignatureRequest, SignatureRequestBuilder};
 pub use signature::{Signature, SignatureKind, VerifiedSignature};
 pub use text::format_timestamp;
 pub use update::{Action, SignedUpdate, Update, VerifiedUpdate};

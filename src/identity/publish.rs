@@ -2,7 +2,7 @@
 //! meets an update that an honest client made; it keeps out of the log what would make an inbox
 //! unusable, or what readers of different ages would understand differently.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::error::IdentityError;
 use super::ethereum::Recoverable;
@@ -15,7 +15,11 @@ use super::update::{Action, SignedUpdate};
 /// How many updates an inbox's log may hold, ever.
 pub const MAX_UPDATES: usize = 256;
 
-/// Why a node refuses an update that verifies.
+/// How many different signatures an update may hold. Three do for anything a client asks for;
+/// each one more is work for a node before it can say no.
+pub const MAX_SIGNATURES: usize = 16;
+
+/// Why a node refuses an update whether or not it verifies.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishRefusal {
     /// The log holds [`MAX_UPDATES`].
@@ -37,13 +41,17 @@ pub enum PublishRefusal {
     /// An encoding of an Ethereum signature that not every reader takes.
     #[error("a signature is not in its canonical encoding")]
     SignatureEncoding,
-    /// A signature of an earlier update in another encoding.
-    #[error("a signature was used in an earlier update, encoded differently")]
+    /// More than [`MAX_SIGNATURES`] different signatures.
+    #[error("too many signatures")]
+    TooManySignatures,
+    /// A signature of an earlier update, in whatever encoding.
+    #[error("a signature was used in an earlier update")]
     Replay,
 }
 
-/// Whether a node may append `update` to `log`, given that
-/// [`AssociationState::apply`](super::AssociationState::apply) takes it.
+/// Whether a node may append `update` to `log`, if
+/// [`AssociationState::apply`](super::AssociationState::apply) takes it too. This is the cheaper
+/// of the two by far, so ask it first.
 ///
 /// # Errors
 /// Why not.
@@ -54,6 +62,10 @@ pub fn check(log: &[SignedUpdate], update: &SignedUpdate) -> Result<(), PublishR
     InboxId::parse(update.inbox_id()).map_err(|_| PublishRefusal::InboxId)?;
     if !update.actions().iter().all(names_canonically) {
         return Err(PublishRefusal::Identifier);
+    }
+    let signatures: HashSet<&Signature> = update.signatures().collect();
+    if signatures.len() > MAX_SIGNATURES {
+        return Err(PublishRefusal::TooManySignatures);
     }
     update.signatures().try_for_each(check_signature)?;
     let used: BTreeSet<Fingerprint> = log.iter().flat_map(fingerprints).collect();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::contract::{AccountId, ContractAnswers, ContractSignature};
+use super::contract::{AccountId, ContractAnswers, ContractSignature, NewContractCheck};
 use super::error::IdentityError;
 use super::ethereum::Recoverable;
 use super::identifier::Identifier;
@@ -39,19 +39,6 @@ pub enum RequestError {
     /// Bytes that are no saved request.
     #[error("not a saved signature request")]
     NotASavedRequest,
-}
-
-/// What to ask about a contract wallet's signature before the request takes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewContractCheck {
-    /// Whose signature it is.
-    pub account_id: AccountId,
-    /// At which block to look; at the newest without one.
-    pub block_number: Option<u64>,
-    /// The EIP-191 hash of the text.
-    pub hash: [u8; 32],
-    /// The signature.
-    pub signature: Vec<u8>,
 }
 
 /// An update that waits for signatures.

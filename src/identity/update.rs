@@ -1,6 +1,6 @@
 //! Identity updates: one or more actions under one text, each with the signatures it needs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sotto_proto::{Message, associations as proto};
 
@@ -71,10 +71,10 @@ impl<S> Action<S> {
     }
 
     /// The same action with each signature put through `f`.
-    pub(super) fn try_map<T, E>(
-        &self,
-        mut f: impl FnMut(&S) -> Result<T, E>,
-    ) -> Result<Action<T>, E> {
+    ///
+    /// # Errors
+    /// The first of `f`.
+    pub fn try_map<T, E>(&self, mut f: impl FnMut(&S) -> Result<T, E>) -> Result<Action<T>, E> {
         Ok(match self {
             Self::CreateInbox {
                 identifier,
@@ -129,10 +129,17 @@ impl<S> Update<S> {
         self.actions.iter().flat_map(Action::signatures)
     }
 
-    pub(super) fn try_map<T, E>(
-        &self,
-        mut f: impl FnMut(&S) -> Result<T, E>,
-    ) -> Result<Update<T>, E> {
+    /// The text that every signer signs.
+    #[must_use]
+    pub fn text(&self) -> String {
+        SignatureText::of(self).text
+    }
+
+    /// The same update with each signature put through `f`.
+    ///
+    /// # Errors
+    /// The first of `f`.
+    pub fn try_map<T, E>(&self, mut f: impl FnMut(&S) -> Result<T, E>) -> Result<Update<T>, E> {
         Ok(Update {
             inbox_id: self.inbox_id.clone(),
             client_timestamp_ns: self.client_timestamp_ns,
@@ -225,16 +232,13 @@ impl SignedUpdate {
     /// once.
     #[must_use]
     pub fn contract_checks(&self) -> Vec<ContractCheck> {
-        let mut checks = Vec::new();
+        let mut checks = BTreeSet::new();
         for signature in self.signatures() {
             if let Signature::Contract(signature) = signature {
-                let check = signature.check(self.text.hash);
-                if !checks.contains(&check) {
-                    checks.push(check);
-                }
+                checks.insert(signature.check(self.text.hash));
             }
         }
-        checks
+        checks.into_iter().collect()
     }
 
     /// How the inbox's creator signed, if this update creates one: tells an inbox that belongs
