@@ -1,8 +1,9 @@
 // Everything that can be found wrong without running a test: formatting, clippy on both targets,
 // types of the declarations and of the demo, and the rules for Cargo.lock.
 import { existsSync } from 'node:fs';
+import { build } from './build.mjs';
 import { checkGetrandom } from './lib/lockfile.mjs';
-import { at, main, read, run, say } from './lib/shell.mjs';
+import { at, main, run, say } from './lib/shell.mjs';
 import { setUpNpm } from './setup/npm.mjs';
 import { setUpRust } from './setup/rust.mjs';
 
@@ -22,13 +23,19 @@ await main(async () => {
   await run('cargo', ['clippy', '--locked', '--workspace', '--all-targets', ...strict]);
 
   say('Clippy for the browser (wasm32)');
-  const webTests = /^name = "web"$/m.test(read('Cargo.toml')) ? ['--test', 'web'] : [];
+  const webTests = existsSync(at('tests', 'web')) ? ['--test', 'web'] : [];
   await run('cargo', ['clippy', '--locked', '--package', 'sotto', '--lib', ...webTests, '--target', 'wasm32-unknown-unknown', ...strict]);
 
-  for (const project of ['scripts', 'www', 'tests/e2e']) {
-    if (!existsSync(at(project, 'tsconfig.json'))) continue;
-    say(`Types of ${project} (tsc)`);
-    await run('tsc', ['--project', `${project}/tsconfig.json`]);
+  for (const project of ['scripts', 'tests/e2e']) await checkTypes(project);
+  // The demo is checked against the declarations of the built package.
+  if (existsSync(at('src', 'wasm', 'js', 'index.d.ts'))) {
+    await build();
+    await checkTypes('www');
   }
   say('Nothing to complain about');
 });
+
+async function checkTypes(project) {
+  say(`Types of ${project} (tsc)`);
+  await run('tsc', ['--project', `${project}/tsconfig.json`]);
+}

@@ -54,6 +54,8 @@ function run(session) {
 
   session.addEventListener('problem', ({ detail }) => notice(sentence(detail)));
   window.addEventListener('pagehide', () => session.client.close());
+  // A page that comes back from the browser's cache has a closed client: it starts again.
+  window.addEventListener('pageshow', ({ persisted }) => persisted && location.reload());
 
   let shown = { main: null, side: null, id: null };
   const show = async (route) => {

@@ -60,6 +60,7 @@ export async function rememberedWallet() {
   return kind === 'local' ? local(await LocalWallet.fromPrivateKey(privateKey)) : injected(address);
 }
 
+/** @returns {Wallet} */
 function local(wallet) {
   return {
     kind: 'local',
@@ -69,6 +70,7 @@ function local(wallet) {
   };
 }
 
+/** @returns {Wallet} */
 function injected(address) {
   return {
     kind: 'injected',

@@ -76,6 +76,16 @@ export function capture(command, args = []) {
   return status === 0 ? stdout.trim() : null;
 }
 
+/** Installs a program from crates.io into .tools/. */
+export async function cargoInstall(crate, version) {
+  say(`Installing ${crate} ${version} into .tools (once; takes a few minutes)`);
+  const args = ['install', crate, '--version', version, '--root', toolsDir];
+  // As its authors tested it if we can. A registry mirror may lag behind one of the exact versions they locked.
+  if ((await attempt('cargo', [...args, '--locked'])) === 0) return;
+  say('That did not work with the locked dependencies; trying with the newest compatible ones');
+  await run('cargo', args);
+}
+
 /** The full path of a program on PATH, or null. */
 export function which(name) {
   for (const folder of process.env.PATH.split(delimiter)) {

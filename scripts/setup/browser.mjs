@@ -2,7 +2,7 @@
 // elsewhere they are looked for, and what is missing is said.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { capture, run, say, SetupError, which } from '../lib/shell.mjs';
+import { capture, cargoInstall, run, say, SetupError, which } from '../lib/shell.mjs';
 
 const browsers = {
   chrome: {
@@ -23,8 +23,8 @@ const browsers = {
     variable: 'FIREFOX_PATH',
     programs: ['firefox-esr', 'firefox'],
     folders: ['/Applications/Firefox.app/Contents/MacOS/firefox'],
-    driver: { name: 'geckodriver', variable: 'GECKODRIVER_PATH', programs: ['geckodriver'] },
-    packages: ['firefox-esr', 'geckodriver'],
+    driver: { name: 'geckodriver', variable: 'GECKODRIVER_PATH', programs: ['geckodriver'], crate: ['geckodriver', '0.37.1'] },
+    packages: ['firefox-esr'], // Debian has no geckodriver
     get: 'https://github.com/mozilla/geckodriver/releases',
   },
 };
@@ -41,15 +41,19 @@ export function findBrowser(kind = 'chrome') {
 /** Makes sure a browser and its driver are there, and returns their paths. */
 export async function setUpBrowser(kind = 'chrome') {
   let found = findBrowser(kind);
-  if ((!found.browser || !found.driver) && canUseApt()) {
-    const { packages } = browsers[kind];
+  const { packages, name, variable, driver, get } = browsers[kind];
+  const lacksPackages = !found.browser || (!found.driver && !driver.crate);
+  if (lacksPackages && canUseApt()) {
     say(`Installing ${packages.join(' and ')} (apt-get)`);
     const env = { DEBIAN_FRONTEND: 'noninteractive' };
     await run('apt-get', ['update', '-qq'], { env });
     await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env });
     found = findBrowser(kind);
   }
-  const { name, variable, driver, get } = browsers[kind];
+  if (!found.driver && driver.crate) {
+    await cargoInstall(driver.crate[0], driver.crate[1]);
+    found = findBrowser(kind);
+  }
   const missing = [!found.browser && `${name} (or set ${variable})`, !found.driver && `${driver.name} (or set ${driver.variable})`];
   if (missing.some(Boolean)) {
     throw new SetupError(`The browser tests need ${missing.filter(Boolean).join(' and ')}. See ${get}.`);
