@@ -3,7 +3,7 @@
 //! A Commit stays pending, in the stored group, until the log decides. There are never two of ours
 //! for one epoch.
 
-use openmls::prelude::{LeafNodeIndex, OpenMlsCrypto as _};
+use openmls::prelude::{Extensions, GroupContext, LeafNodeIndex, OpenMlsCrypto as _};
 use openmls_traits::OpenMlsProvider as _;
 use openmls_traits::types::HashType;
 
@@ -72,28 +72,7 @@ impl Group {
 
     fn build_commit(&mut self, change: Change) -> Result<OwnCommit, MlsError> {
         let epoch = self.epoch();
-        let contents = [
-            (
-                MUTABLE_METADATA,
-                change.mutable.map(|content| content.encode()),
-            ),
-            (
-                MEMBERSHIP,
-                change.membership.map(|content| content.encode()),
-            ),
-            (
-                PERMISSIONS,
-                change.permissions.map(|content| content.encode()),
-            ),
-        ];
-        let mut context = self.mls.extensions().clone();
-        let mut context_changes = false;
-        for (number, content) in contents {
-            if let Some(content) = content {
-                extensions::replace(&mut context, number, content)?;
-                context_changes = true;
-            }
-        }
+        let (context, replaced) = self.changed_context(&change)?;
         let key_packages = change.add.into_iter().map(VerifiedKeyPackage::into_inner);
         let removed = change.remove.into_iter().map(LeafNodeIndex::new);
         let mut builder = self
@@ -103,7 +82,7 @@ impl Group {
             .force_self_update(true)
             .propose_adds(key_packages)
             .propose_removals(removed);
-        if context_changes {
+        if replaced {
             builder = builder
                 .propose_group_context_extensions(context)
                 .map_err(MlsError::mls)?;
@@ -128,6 +107,54 @@ impl Group {
             epoch,
             welcome: welcome.transpose().map_err(MlsError::mls)?,
         })
+    }
+
+    /// Judges a change before it is built, by the rules for everybody's Commits (ROLE-1). What it
+    /// leaves out of the expected additions does not count against it, so key packages need not
+    /// have been fetched.
+    ///
+    /// # Errors
+    ///
+    /// If the MLS library refuses the extensions.
+    pub fn check_change(
+        &self,
+        change: &Change,
+        states: &dyn IdentityStates,
+        rules: &Rules,
+    ) -> Result<Verdict, MlsError> {
+        let (context, replaced) = self.changed_context(change)?;
+        let proposed = self.proposed_by_us(change, &context, replaced);
+        Ok(validate(self, &proposed, states, rules))
+    }
+
+    /// The extensions after `change`, and whether any is replaced.
+    fn changed_context(
+        &self,
+        change: &Change,
+    ) -> Result<(Extensions<GroupContext>, bool), MlsError> {
+        let contents = [
+            (
+                MUTABLE_METADATA,
+                change.mutable.as_ref().map(MutableMetadata::encode),
+            ),
+            (
+                MEMBERSHIP,
+                change.membership.as_ref().map(Membership::encode),
+            ),
+            (
+                PERMISSIONS,
+                change.permissions.as_ref().map(PolicySet::encode),
+            ),
+        ];
+        let mut context = self.mls.extensions().clone();
+        let mut replaced = false;
+        for (number, content) in contents {
+            if let Some(content) = content {
+                extensions::replace(&mut context, number, content)?;
+                replaced = true;
+            }
+        }
+        Ok((context, replaced))
     }
 
     /// Whether a Commit of ours is pending.

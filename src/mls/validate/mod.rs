@@ -23,7 +23,7 @@ pub use floor::{COMPAT_VERSION, Version};
 pub use identity::{IdentityStates, Lookup};
 pub use metadata::{AttributeChange, ListChange};
 pub(super) use metadata::{changed_attributes, changed_list};
-pub use safety::Finding;
+pub use safety::{Finding, MAX_INBOXES, MAX_INSTALLATIONS};
 pub(super) use staged::proposer_inbox;
 pub use verdict::{Accepted, CommitChange, Pause, RejectCode, Rejection, Rules, Verdict};
 

@@ -12,7 +12,7 @@ use super::super::extensions::{
     ExtensionError, IMMUTABLE_METADATA, MEMBERSHIP, MUTABLE_METADATA, PERMISSIONS,
 };
 use super::super::facts::{self, Member};
-use super::super::{Group, MlsError};
+use super::super::{Change, Group, MlsError};
 use super::{
     Before, ContextBytes, IdentityStates, Proposed, ProposedAdd, ProposedContext, ProposedRemove,
     Rules, Verdict, evaluate,
@@ -61,6 +61,45 @@ impl Group {
             self.read_proposal(queued, &mut proposed);
         }
         proposed
+    }
+
+    /// What a Commit of ours with `change` would propose.
+    pub(in super::super) fn proposed_by_us(
+        &self,
+        change: &Change,
+        context: &Extensions<GroupContext>,
+        replaced: bool,
+    ) -> Proposed {
+        let committer = self.member_at(self.mls.own_leaf_index());
+        let proposer = committer
+            .as_ref()
+            .map_or_else(String::new, |own| own.inbox_id.clone());
+        let adds = change.add.iter().map(|key_package| ProposedAdd {
+            inbox: key_package.inbox_id().to_owned(),
+            installation: key_package.installation_id(),
+            proposer: proposer.clone(),
+        });
+        let removes = change.remove.iter().map(|leaf| ProposedRemove {
+            member: self.member_at(LeafNodeIndex::new(*leaf)),
+            proposer: proposer.clone(),
+        });
+        Proposed {
+            committer,
+            proposers_are_members: true,
+            adds: adds.collect(),
+            removes: removes.collect(),
+            updates: Vec::new(),
+            replacement: replaced.then(|| ProposedContext {
+                proposer: proposer.clone(),
+                by_reference: false,
+            }),
+            credentials_readable: true,
+            psk: false,
+            reinit: false,
+            unsupported: false,
+            path_keeps_identity: true,
+            context: context_bytes(context),
+        }
     }
 
     fn read_proposal(&self, queued: &QueuedProposal, proposed: &mut Proposed) {
