@@ -252,7 +252,7 @@ impl Plan {
             return Err(PlanError::AllFailed(failures));
         }
         membership.failed.extend(failures.iter().map(|(id, _)| *id));
-        let change = self.changes.then(|| Change {
+        let change = self.changes.then_some(Change {
             add,
             remove: self.removes,
             membership: Some(membership),
