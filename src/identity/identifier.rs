@@ -96,11 +96,7 @@ impl Identifier {
     }
 
     /// What a message says, unnormalised; `None` if a passkey is not hex.
-    pub(super) fn from_wire(
-        kind: i32,
-        text: String,
-        relying_party: Option<String>,
-    ) -> Option<Self> {
+    pub fn from_wire(kind: i32, text: String, relying_party: Option<String>) -> Option<Self> {
         match IdentifierKind::from_wire(kind) {
             IdentifierKind::Ethereum => Some(Self::Ethereum(text)),
             IdentifierKind::Passkey => Self::passkey(&text, relying_party).ok(),

@@ -375,3 +375,14 @@ fn recipient(key_package: &KeyPackage, installation_id: InstallationId) -> Optio
 
 #[cfg(test)]
 mod tests;
+
+/// When a usable key package is valid: (not before, not after) in Unix seconds.
+///
+/// # Errors
+///
+/// As [`validate_upload`].
+pub fn lifetime_of(bytes: &[u8], now: u64) -> Result<(u64, u64), KeyPackageFault> {
+    let key_package = parse(bytes, now)?;
+    let lifetime = key_package.life_time();
+    Ok((lifetime.not_before(), lifetime.not_after()))
+}

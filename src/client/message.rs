@@ -1,0 +1,416 @@
+//! Messages in the store: what becomes of an application message, of a commit's transcript, of
+//! our own messages when the node has numbered them.
+
+use prost::Message as _;
+
+use super::env::Env;
+use super::roles::{self, RoleLog};
+use super::rows::{
+    FeedKind, Hold, LeafRow, MemberRow, MessagePlace, MessageRow, RoleRow, order_of,
+    provisional_order,
+};
+use super::step::Step;
+use crate::content::{
+    CommitChanges, ContentType as _, EncodedContent, Envelope, GroupUpdated, MessageId, RoleLists,
+};
+use crate::error::Result;
+use crate::mls::{self, ApplicationMessage, CommitReport, GroupFacts};
+use crate::store::{Key, Query, Table};
+
+/// `GroupMessageKind` of what members send.
+pub const KIND_APPLICATION: i32 = 0;
+/// `GroupMessageKind` of transcripts.
+pub const KIND_MEMBERSHIP: i32 = 1;
+/// `DeliveryStatus` numbers.
+pub const UNPUBLISHED: i32 = 0;
+/// The node has it.
+pub const PUBLISHED: i32 = 1;
+/// It will not be sent without help.
+pub const FAILED: i32 = 2;
+
+/// Where the node put a message, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Position {
+    /// Node id.
+    pub sequence_id: u64,
+    /// Node's time, Unix nanoseconds.
+    pub sent_ns: u64,
+}
+
+impl<E: Env> Step<'_, E> {
+    /// Stores an application message of somebody else.
+    pub async fn accept_application(
+        &mut self,
+        message: ApplicationMessage,
+        at: Position,
+    ) -> Result<()> {
+        let envelope = match Envelope::from_bytes(&message.plaintext) {
+            Ok(Envelope::Message(envelope)) => envelope,
+            // Legacy device sync, an empty envelope, or no envelope at all: nothing to keep.
+            _ => return Ok(()),
+        };
+        let Some(sender) = self.sender_of(&message, at.sequence_id).await? else {
+            return Ok(());
+        };
+        let id = envelope.message_id(self.id.as_bytes());
+        let row = MessageRow {
+            id: id.0.to_vec(),
+            group_id: self.id.as_bytes().to_vec(),
+            sequence_id: at.sequence_id,
+            sent_ns: at.sent_ns,
+            inserted_ns: self.client.env.now_ns(),
+            sender_inbox: message.inbox_id.as_str().to_owned(),
+            sender_installation: sender,
+            kind: KIND_APPLICATION,
+            status: PUBLISHED,
+            content_type: content_type(&envelope.content),
+            content: envelope.content,
+            epoch: message.epoch,
+            idempotency_key: envelope.idempotency_key,
+            ..MessageRow::default()
+        };
+        self.accept_content(row).await
+    }
+
+    /// Rule ORD-APP (permissions.md 9.3) by the role log: the sender's installation if the message
+    /// may be shown.
+    async fn sender_of(
+        &mut self,
+        message: &ApplicationMessage,
+        sequence_id: u64,
+    ) -> Result<Option<Vec<u8>>> {
+        let epoch = self.group.row.epoch;
+        Ok(roles::judge_application(
+            self.role_log().await?,
+            message,
+            sequence_id,
+            epoch,
+        ))
+    }
+
+    /// Stores a row that the rules accept, unless its id is there already.
+    pub async fn store_message(&mut self, row: MessageRow, shown: bool) -> Result<bool> {
+        if self.client.db.message_place(&row.id).await?.is_some()
+            || !self.fresh_ids.insert(row.id.clone())
+        {
+            return Ok(false);
+        }
+        self.put_message(&row, order_of(row.sequence_id));
+        if shown {
+            self.group.row.last_message_ns = self.group.row.last_message_ns.max(row.sent_ns);
+        }
+        self.report(FeedKind::Messages, vec![row.id]);
+        Ok(true)
+    }
+
+    /// Writes a message's row and the rows that lead to it.
+    pub fn put_message(&mut self, row: &MessageRow, order: Vec<u8>) {
+        let place = MessagePlace {
+            group_id: self.id.as_bytes().to_vec(),
+            order: order.clone(),
+        };
+        let place = place.encode_to_vec();
+        self.changes
+            .put(Key::scope(Table::MessageIds, row.id.clone()), place.clone());
+        if !row.reference.is_empty() {
+            self.changes.put(
+                Key::new(Table::Relations, row.reference.clone(), row.id.clone()),
+                place,
+            );
+        }
+        let key = self.key(Table::Messages, order);
+        self.changes.put(key, row.encode_to_vec());
+    }
+
+    /// Our own message was read back: it moves from the end of the list to its place.
+    pub async fn settle_own_message(
+        &mut self,
+        message_id: &[u8],
+        at: Position,
+        intent: u64,
+    ) -> Result<()> {
+        self.group.intents.remove(&intent);
+        let Some((order, mut row)) = self.client.db.message(message_id).await? else {
+            return Ok(());
+        };
+        if row.sequence_id != 0 {
+            return Ok(());
+        }
+        let key = self.key(Table::Messages, order);
+        self.changes.delete(key);
+        row.sequence_id = at.sequence_id;
+        row.sent_ns = at.sent_ns;
+        row.status = PUBLISHED;
+        row.epoch = self.group.row.epoch;
+        self.settle_expiry(&mut row).await?;
+        self.put_message(&row, order_of(at.sequence_id));
+        self.group.row.last_message_ns = self.group.row.last_message_ns.max(row.sent_ns);
+        self.client.forget_acknowledged(message_id);
+        self.report(FeedKind::Updated, vec![row.id]);
+        Ok(())
+    }
+
+    /// Stores our own message before it is sent.
+    pub fn put_provisional(&mut self, row: &MessageRow, intent: u64) {
+        self.put_message(row, provisional_order(intent));
+        self.report(FeedKind::Messages, vec![row.id.clone()]);
+    }
+
+    /// What follows from a commit that was merged: lists, role log, transcript.
+    pub async fn commit_merged(
+        &mut self,
+        report: CommitReport,
+        removed_us: bool,
+        sequence_id: u64,
+        created_ns: u64,
+    ) -> Result<()> {
+        let before = self.group.row.clone();
+        let facts = &report.facts;
+        let change = &report.change;
+        self.copy_facts(facts);
+        self.note_findings(&change.findings);
+        let committer = change.committer.inbox_id.clone();
+        self.add_role_record(sequence_id, role_row(facts, &committer));
+        let removed = change.removed_inboxes.clone();
+        let updated = GroupUpdated::of_commit(&CommitChanges {
+            committer: &committer,
+            added: &change.added_inboxes,
+            removed: &removed,
+            pending_leave: &before.leaving.iter().cloned().collect(),
+            before: RoleLists {
+                attributes: &before.attributes,
+                admins: &before.admins,
+                super_admins: &before.super_admins,
+            },
+            after: RoleLists {
+                attributes: &self.group.row.attributes,
+                admins: &self.group.row.admins,
+                super_admins: &self.group.row.super_admins,
+            },
+        });
+        self.group
+            .row
+            .leaving
+            .retain(|inbox| !removed.contains(inbox));
+        if let Some(updated) = updated {
+            self.put_transcript(
+                &updated,
+                &committer,
+                sequence_id,
+                created_ns,
+                &created_ns.to_string(),
+            )
+            .await?;
+        }
+        if removed_us {
+            self.leave_group(before.active);
+        } else {
+            // Ours for the old epoch lost the race; it is planned anew.
+            let epoch = self.group.row.epoch;
+            let lost: Vec<u64> = self
+                .group
+                .intents
+                .values()
+                .filter(|intent| {
+                    super::intent::is_commit(intent)
+                        && super::intent::is_published(intent)
+                        && intent.epoch < epoch
+                })
+                .map(|intent| intent.number)
+                .collect();
+            for number in lost {
+                self.requeue(number);
+            }
+        }
+        self.withdraw_after(sequence_id).await?;
+        self.report(FeedKind::Changed, vec![]);
+        Ok(())
+    }
+
+    /// What the safety rules say about a commit that all peers merge (permissions.md 10).
+    fn note_findings(&mut self, findings: &[mls::Finding]) {
+        for finding in findings {
+            self.report(FeedKind::Notice, vec![finding.code().as_bytes().to_vec()]);
+            if finding.quarantines() {
+                let hold = self.group.row.hold.get_or_insert_with(Hold::default);
+                hold.quarantine.push(finding.code().to_owned());
+            }
+        }
+    }
+
+    /// Takes back streamed messages that the node ordered after their sender's removal
+    /// (permissions.md 9.3): only those above the cursor can be affected.
+    async fn withdraw_after(&mut self, sequence_id: u64) -> Result<()> {
+        let ahead: Vec<u64> = self
+            .group
+            .row
+            .ahead
+            .iter()
+            .copied()
+            .filter(|id| *id > sequence_id)
+            .collect();
+        for position in ahead {
+            let query =
+                Query::scope(Table::Messages, self.id.as_bytes()).prefix(&order_of(position));
+            for (order, row) in self.client.db.messages(query).await? {
+                let log = self.role_log().await?;
+                let stays = roles::state_at(log, position)
+                    .is_some_and(|state| state.members.contains(&row.sender_inbox));
+                if !stays {
+                    let key = self.key(Table::Messages, order);
+                    self.changes.delete(key);
+                    self.changes
+                        .delete(Key::scope(Table::MessageIds, row.id.clone()));
+                    self.report(FeedKind::Withdrawn, vec![row.id]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn leave_group(&mut self, was_active: bool) {
+        self.group.row.active = false;
+        self.group.mls = None;
+        self.changes.delete_scope(Table::Mls, self.id.as_bytes());
+        let open: Vec<u64> = self.group.intents.keys().copied().collect();
+        for number in open {
+            self.fail_intent(
+                number,
+                crate::error::Code::NotAMember,
+                "removed from the conversation",
+            );
+        }
+        if was_active {
+            self.report(FeedKind::Notice, vec![b"removed".to_vec()]);
+        }
+    }
+
+    /// Copies what MLS knows into the row that lists show.
+    pub fn copy_facts(&mut self, facts: &GroupFacts) {
+        let row = &mut self.group.row;
+        row.epoch = facts.epoch;
+        row.epoch_authenticator = facts.epoch_authenticator.clone();
+        row.attributes = facts.mutable.attributes.clone();
+        row.admins = facts.mutable.admins.clone();
+        row.super_admins = facts.mutable.super_admins.clone();
+        row.permissions = facts.permissions.encode();
+        row.failed = facts
+            .membership
+            .failed
+            .iter()
+            .map(|id| id.as_bytes().to_vec())
+            .collect();
+        row.members = facts
+            .membership
+            .members
+            .iter()
+            .map(|(inbox, sequence_id)| MemberRow {
+                inbox_id: inbox.clone(),
+                sequence_id: *sequence_id,
+                installations: facts
+                    .members
+                    .iter()
+                    .filter(|member| member.inbox_id == *inbox)
+                    .map(|member| member.installation_id.as_bytes().to_vec())
+                    .collect(),
+            })
+            .collect();
+    }
+
+    /// Adds a record to the role log (permissions.md 9.2).
+    pub fn add_role_record(&mut self, sequence_id: u64, row: RoleRow) {
+        let key = self.key(Table::Roles, sequence_id.to_be_bytes());
+        self.changes.put(key, row.encode_to_vec());
+        if let Some(log) = &mut self.roles {
+            log.push((sequence_id, row.clone()));
+        }
+        self.new_roles.push((sequence_id, row));
+    }
+
+    /// The role log including what this step added.
+    pub async fn role_log(&mut self) -> Result<&RoleLog> {
+        if self.roles.is_none() {
+            let mut log = self.client.db.roles(self.id).await?;
+            log.extend(self.new_roles.iter().cloned());
+            self.roles = Some(log);
+        }
+        Ok(self.roles.as_deref().unwrap_or_default())
+    }
+
+    /// Stores a transcript entry.
+    pub async fn put_transcript(
+        &mut self,
+        updated: &GroupUpdated,
+        by: &str,
+        sequence_id: u64,
+        sent_ns: u64,
+        key: &str,
+    ) -> Result<()> {
+        let content = updated
+            .encode()
+            .map_err(crate::error::Error::internal)?
+            .to_bytes();
+        let row = MessageRow {
+            id: MessageId::of(self.id.as_bytes(), key, &content).0.to_vec(),
+            group_id: self.id.as_bytes().to_vec(),
+            sequence_id,
+            sent_ns,
+            inserted_ns: self.client.env.now_ns(),
+            sender_inbox: by.to_owned(),
+            kind: KIND_MEMBERSHIP,
+            status: PUBLISHED,
+            content_type: "xmtp.org/group_updated".to_owned(),
+            content,
+            epoch: self.group.row.epoch,
+            idempotency_key: key.to_owned(),
+            ..MessageRow::default()
+        };
+        self.store_message(row, true).await?;
+        Ok(())
+    }
+}
+
+/// A role log record of a state.
+#[must_use]
+pub fn role_row(facts: &GroupFacts, committer: &str) -> RoleRow {
+    RoleRow {
+        epoch: facts.epoch,
+        committer: committer.to_owned(),
+        super_admins: facts.mutable.super_admins.clone(),
+        admins: facts.mutable.admins.clone(),
+        members: facts.membership.members.keys().cloned().collect(),
+        leaves: facts
+            .members
+            .iter()
+            .map(|member| LeafRow {
+                index: member.leaf,
+                inbox_id: member.inbox_id.clone(),
+                installation: member.installation_id.as_bytes().to_vec(),
+                trusted: member.trusted,
+            })
+            .collect(),
+        disappear_from: facts
+            .mutable
+            .attribute(mls::extensions::DISAPPEAR_FROM)
+            .to_owned(),
+        disappear_in: facts
+            .mutable
+            .attribute(mls::extensions::DISAPPEAR_IN)
+            .to_owned(),
+        moderated: facts
+            .mutable
+            .attributes
+            .contains_key(mls::extensions::MODERATION),
+        authenticator: facts.epoch_authenticator.clone(),
+    }
+}
+
+/// `authority/type` of encoded content; empty where it cannot be read.
+#[must_use]
+pub fn content_type(content: &[u8]) -> String {
+    let id = EncodedContent::from_bytes(content)
+        .ok()
+        .and_then(|content| content.content_type);
+    id.map(|id| format!("{}/{}", id.authority_id, id.type_id))
+        .unwrap_or_default()
+}

@@ -1,0 +1,5 @@
+//! Many clients over the in-memory node, in virtual time.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod chat;
+mod support;
