@@ -171,3 +171,79 @@ impl From<&NewContractCheck> for CheckRequest {
 
 /// What was answered to each question.
 pub type ContractAnswers = BTreeMap<ContractCheck, bool>;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const ADDRESS: &str = "0x53E7B5CE6C241874E9B5CECC21D1DBAE953385E0";
+
+    #[test]
+    fn account_ids_keep_their_spelling_and_give_a_lower_case_address() {
+        let text = format!("eip155:8453:{ADDRESS}");
+        let account = AccountId::parse(&text).unwrap();
+        assert_eq!(account.to_string(), text);
+        assert_eq!(account.chain_id(), Ok(8453));
+        assert_eq!(account.address(), Ok(ADDRESS.to_ascii_lowercase()));
+        let made = AccountId::ethereum(8453, &Identifier::ethereum(ADDRESS).unwrap()).unwrap();
+        assert_eq!(made.to_string(), text.to_ascii_lowercase());
+    }
+
+    #[test]
+    fn what_is_not_three_parts_of_the_right_form_is_malformed() {
+        let long = "a".repeat(129);
+        let bad = [
+            "",
+            "::",
+            "eip155:1",
+            "eip155:1:0x1:2",
+            ":1:0x1",
+            "ei:1:0x1",
+            "eip155eip:1:0x1",
+            "EIP155:1:0x1",
+            "eip155::0x1",
+            "eip155:1 :0x1",
+            "eip155:1:",
+            "eip155:1:0x_1",
+            "eip155:1:0x1\n",
+            &format!("eip155:{}:0x1", &long[..33]),
+            &format!("eip155:1:{long}"),
+        ];
+        for text in bad {
+            let error = AccountId::parse(text).unwrap_err();
+            assert_eq!(error.class(), "Malformed", "{text:?}");
+        }
+        for text in [
+            "cosmos:a-b_C:a.b%c-d",
+            &format!("-ab:{}:{}", &long[..32], &long[..128]),
+        ] {
+            assert!(AccountId::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn accounts_that_no_evm_chain_has_fail_only_when_looked_at() {
+        let class = |text: &str| {
+            let account = AccountId::parse(text).unwrap();
+            let error = account.chain_id().err().or(account.address().err());
+            error.map(|error| error.class())
+        };
+        let invalid = Some("InvalidSignature");
+        assert_eq!(class(&format!("solana:1:{ADDRESS}")), invalid);
+        assert_eq!(class(&format!("eip155:abc:{ADDRESS}")), invalid);
+        assert_eq!(
+            class(&format!("eip155:18446744073709551616:{ADDRESS}")),
+            invalid
+        );
+        assert_eq!(class("eip155:1:0x1234"), invalid);
+        assert_eq!(class(&format!("eip155:1:{ADDRESS}")), None);
+    }
+
+    #[test]
+    fn a_passkey_or_a_mixed_case_address_has_no_account() {
+        let passkey = Identifier::passkey("02", None).unwrap();
+        assert!(AccountId::ethereum(1, &passkey).is_err());
+        assert!(AccountId::ethereum(1, &Identifier::Ethereum(ADDRESS.into())).is_err());
+    }
+}

@@ -185,3 +185,63 @@ impl fmt::Debug for InstallationKey {
         f.write_str("InstallationKey([redacted])")
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use ed25519_dalek::Verifier;
+
+    use super::*;
+
+    fn key() -> InstallationKey {
+        InstallationKey::from_seed(&[7; 32])
+    }
+
+    #[test]
+    fn the_three_kinds_of_signature_cannot_stand_for_each_other() {
+        let (key, id) = (key(), key().id());
+        let text = "text";
+        let (identity, public) = (key.sign_text(text), key.sign_public(text));
+        let mls = key.sign_mls(text.as_bytes());
+        assert_eq!(id.verify_text(text, &identity), Ok(()));
+        assert_eq!(id.verify_public(text, &public), Ok(()));
+        assert!(id.verify_text(text, &public).is_err());
+        assert!(id.verify_public(text, &identity).is_err());
+        assert!(id.verify_text(text, &mls).is_err());
+        assert!(id.verify_public(text, &mls).is_err());
+        let plain = VerifyingKey::from_bytes(id.as_bytes()).unwrap();
+        let verify =
+            |bytes: &[u8; 64]| plain.verify(text.as_bytes(), &Signature::from_bytes(bytes));
+        assert!(verify(&mls).is_ok());
+        assert!(verify(&identity).is_err() && verify(&public).is_err());
+    }
+
+    #[test]
+    fn a_signature_is_for_one_text_by_one_key() {
+        let other = InstallationKey::from_seed(&[8; 32]).id();
+        let signature = key().sign_public("text");
+        assert!(key().id().verify_public("texts", &signature).is_err());
+        assert!(other.verify_public("text", &signature).is_err());
+        assert!(key().id().verify_public("text", &signature[..63]).is_err());
+    }
+
+    #[test]
+    fn ids_are_read_and_written_as_hex_and_as_bytes() {
+        let id = key().id();
+        assert_eq!(InstallationId::parse(&id.to_hex()), Ok(id));
+        assert_eq!(InstallationId::parse(&id.to_hex().to_uppercase()), Ok(id));
+        assert_eq!(InstallationId::try_from(id.as_bytes().as_slice()), Ok(id));
+        for bad in ["", "07", &id.to_hex()[2..], &format!("0x{}", id.to_hex())] {
+            assert_eq!(
+                InstallationId::parse(bad),
+                Err(IdentifierError::InstallationId)
+            );
+        }
+        assert!(InstallationId::try_from(&[7; 31][..]).is_err());
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, format!("\"{id}\""));
+        assert_eq!(serde_json::from_str::<InstallationId>(&json).unwrap(), id);
+        assert!(serde_json::from_str::<InstallationId>("\"07\"").is_err());
+        assert!(!id.is_weak());
+    }
+}

@@ -1,9 +1,9 @@
 //! Whole logs: the state of an inbox is the fold of its updates, from the first on. One update
 //! that fails makes the log unresolvable; none is ever skipped.
 
-use super::association::AssociationState;
 use super::contract::ContractAnswers;
 use super::error::IdentityError;
+use super::state::AssociationState;
 use super::update::SignedUpdate;
 
 /// The state after all these updates, which are a log from its first entry on.

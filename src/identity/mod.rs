@@ -23,11 +23,13 @@ mod member;
 mod passkey;
 pub mod publish;
 mod request;
+mod saved;
 mod signature;
+mod state;
 mod text;
 mod update;
+mod wire;
 
-pub use association::{AssociationState, Diff, MAX_INSTALLATIONS};
 pub use contract::{
     AccountId, ContractAnswers, ContractCheck, ContractSignature, NewContractCheck,
 };
@@ -42,5 +44,6 @@ pub use member::{Member, MemberIdentifier};
 pub use passkey::PasskeyAssertion;
 pub use request::{RequestError, SignatureRequest, SignatureRequestBuilder};
 pub use signature::{Signature, SignatureKind, VerifiedSignature};
+pub use state::{AssociationState, Diff, MAX_INSTALLATIONS};
 pub use text::format_timestamp;
 pub use update::{Action, SignedUpdate, Update, VerifiedUpdate};

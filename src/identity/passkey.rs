@@ -65,3 +65,68 @@ impl PasskeyAssertion {
             .map_err(|_| IdentityError::InvalidSignature("not an ECDSA signature in DER"))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use p256::ecdsa::SigningKey;
+    use p256::ecdsa::signature::Signer;
+
+    use super::*;
+
+    const TEXT: &str = "text";
+    const CHALLENGE: &str = "dGV4dA"; // "text" in base64url
+
+    fn verify(client_data_json: &str) -> Result<(String, [u8; 64]), IdentityError> {
+        let key = SigningKey::from_slice(&[7; 32]).unwrap();
+        let digest = Sha256::digest(client_data_json);
+        let signature: Signature = key.sign(&digest);
+        PasskeyAssertion {
+            public_key: key
+                .verifying_key()
+                .to_encoded_point(true)
+                .as_bytes()
+                .to_vec(),
+            signature: signature.to_der().as_bytes().to_vec(),
+            authenticator_data: vec![],
+            client_data_json: client_data_json.as_bytes().to_vec(),
+        }
+        .verify(TEXT)
+    }
+
+    #[test]
+    fn client_data_needs_one_challenge_and_one_origin_and_may_hold_more() {
+        let good = [
+            format!(r#"{{"challenge":"{CHALLENGE}","origin":"https://a"}}"#),
+            format!(r#" {{ "origin" : "https://a", "challenge" : "{CHALLENGE}" }} "#),
+            format!(
+                r#"{{"challenge":"{CHALLENGE}","origin":"https://a","x":{{"origin":1}},"x":2}}"#
+            ),
+            format!(r#"{{"\u0063hallenge":"{CHALLENGE}","origin":"https:\/\/a"}}"#),
+        ];
+        for json in good {
+            let (origin, _) = verify(&json).expect(&json);
+            assert_eq!(origin, "https://a");
+        }
+        let bad = [
+            String::new(),
+            "{}".into(),
+            "null".into(),
+            format!(r#"{{"challenge":"{CHALLENGE}"}}"#),
+            format!(r#"{{"challenge":"{CHALLENGE}","origin":null}}"#),
+            format!(r#"{{"challenge":"{CHALLENGE}==","origin":"https://a"}}"#),
+            format!(r#"{{"challenge":"{CHALLENGE}","origin":"a","origin":"a"}}"#),
+            format!(r#"{{"challenge":"{CHALLENGE}","challenge":"{CHALLENGE}","origin":"a"}}"#),
+            format!(r#"{{"challenge":"{CHALLENGE}","origin":"a"}}}}"#),
+            format!(r#"{{"challenge":"{CHALLENGE}","origin":"a",}}"#),
+            format!(r#"{{"Challenge":"{CHALLENGE}","origin":"a"}}"#),
+        ];
+        for json in bad {
+            assert_eq!(
+                verify(&json).unwrap_err().class(),
+                "InvalidSignature",
+                "{json}"
+            );
+        }
+    }
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod fuzz;
+mod identifiers;
 mod properties;
 mod publishing;
 mod requests;
