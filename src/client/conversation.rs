@@ -12,10 +12,10 @@ use super::rows::{
 };
 use super::step::Step;
 use super::{Client, GroupId, Inner};
-use crate::content::{Content, EncodedContent, MessageId};
+use crate::content::{Content, ContentType as _, EncodedContent, LeaveRequest, MessageId};
 use crate::error::{Code, Error, Result};
 use crate::identity::AssociationState;
-use crate::store::{Query, Table};
+use crate::store::{Key, Query, Table};
 
 /// How long a look at the members' identity logs is good for before a send, in nanoseconds.
 const CHECK_BEFORE_SEND_NS: u64 = 5_000_000_000;
@@ -23,6 +23,9 @@ const CHECK_BEFORE_SEND_NS: u64 = 5_000_000_000;
 const CHECK_BEFORE_SYNC_NS: u64 = 30 * 60 * 1_000_000_000;
 /// Age at which our leaf key is renewed, in nanoseconds.
 const ROTATE_NS: u64 = 30 * 24 * 3600 * 1_000_000_000;
+
+/// `GroupMembershipState` of a member that asked to be removed.
+const PENDING_REMOVE: i32 = 4;
 
 /// How to send.
 #[derive(Debug, Clone, Default)]
@@ -318,6 +321,111 @@ impl<E: Env> Client<E> {
                 remove,
             }),
         )
+        .await
+    }
+
+    /// Asks to be removed (permissions.md 11). A super admin's client does it.
+    pub async fn request_removal(&self, id: GroupId) -> Result<()> {
+        let row = self.peek(id).await?;
+        let me = self.inbox_id();
+        if !row.active || !row.members.iter().any(|member| member.inbox_id == me) {
+            return Err(Error::new(Code::NotAMember, "not a member of this conversation"));
+        }
+        if row.members.len() < 2 {
+            return Err(Error::new(Code::PermissionDenied, "the last member cannot leave"));
+        }
+        if !row.dm_members.is_empty() {
+            return Err(Error::new(Code::PermissionDenied, "a DM cannot be left"));
+        }
+        if row.super_admins.iter().any(|inbox| inbox == me) {
+            return Err(Error::new(Code::PermissionDenied, "a super admin hands over before leaving"));
+        }
+        if row.membership_state == PENDING_REMOVE {
+            return Ok(());
+        }
+        let content = LeaveRequest::default().encode()?;
+        self.send(id, &content, &SendOptions { should_push: Some(false), ..SendOptions::default() }).await?;
+        self.pass(id, &mut BTreeMap::new()).await
+    }
+
+    /// The app has looked at a suspicious change: sending goes on.
+    pub async fn acknowledge(&self, id: GroupId, code: &str) -> Result<()> {
+        self.step(id, async |step| {
+            let row = &mut step.group.row;
+            if let Some(hold) = &mut row.hold {
+                hold.quarantine.retain(|other| other != code);
+            }
+            if code == "paused" {
+                // CV-PAUSE: the floor has no cryptographic meaning; the app decides.
+                row.despite_floor = true;
+                if let Some(hold) = &mut row.hold {
+                    hold.paused_for = None;
+                }
+            }
+            if row.hold.as_ref().is_some_and(|hold| hold.quarantine.is_empty() && hold.paused_for.is_none()) {
+                row.hold = None;
+            }
+            step.report(FeedKind::Changed, vec![]);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Sends a failed message again, under the same id.
+    pub async fn retry_message(&self, message_id: &[u8]) -> Result<()> {
+        let Some((_, row)) = self.db.message(message_id).await? else {
+            return Err(Error::new(Code::NotFound, "no such message"));
+        };
+        let id = GroupId::from_slice(&row.group_id).ok_or_else(|| Error::internal("a stored group id is not one"))?;
+        self.step(id, async |step| {
+            let Some((order, mut row)) = step.client.db.message(message_id).await? else { return Ok(()) };
+            if row.status != FAILED {
+                return Ok(());
+            }
+            let known = step.group.intents.values_mut().find(|intent| matches!(&intent.wish, Some(Wish::Message(id)) if id == message_id));
+            match known {
+                Some(intent) => {
+                    intent.state = IntentState::Queued as i32;
+                    intent.attempts = 0;
+                }
+                None => {
+                    let push = EncodedContent::from_bytes(&row.content).ok().and_then(|content| content.kind()).is_none_or(|kind| kind.should_push());
+                    let wish = Some(Wish::Message(message_id.to_vec()));
+                    step.push_intent(IntentRow { wish, should_push: push, ..IntentRow::default() });
+                }
+            }
+            row.status = UNPUBLISHED;
+            row.failure = String::new();
+            step.put_message(&row, order);
+            step.report(FeedKind::Updated, vec![row.id]);
+            Ok(())
+        })
+        .await?;
+        self.publish_messages(id).await
+    }
+
+    /// Drops a message of ours that was not sent.
+    pub async fn drop_message(&self, message_id: &[u8]) -> Result<()> {
+        let Some((_, row)) = self.db.message(message_id).await? else { return Ok(()) };
+        let id = GroupId::from_slice(&row.group_id).ok_or_else(|| Error::internal("a stored group id is not one"))?;
+        self.step(id, async |step| {
+            let sent = step.group.intents.values().any(|intent| {
+                is_published(intent) && matches!(&intent.wish, Some(Wish::Message(id)) if id == message_id)
+            });
+            let Some((order, row)) = step.client.db.message(message_id).await? else { return Ok(()) };
+            if sent || row.sequence_id != 0 {
+                return Err(Error::new(Code::InvalidArgument, "the message may have been sent already"));
+            }
+            step.group.intents.retain(|_, intent| !matches!(&intent.wish, Some(Wish::Message(id)) if id == message_id));
+            let key = step.key(Table::Messages, order);
+            step.changes.delete(key);
+            step.changes.delete(Key::scope(Table::MessageIds, message_id));
+            if !row.reference.is_empty() {
+                step.changes.delete(Key::new(Table::Relations, row.reference, message_id));
+            }
+            step.report(FeedKind::Withdrawn, vec![message_id.to_vec()]);
+            Ok(())
+        })
         .await
     }
 

@@ -122,6 +122,19 @@ async fn ready<E: Env>(
 }
 
 impl<E: Env> Registration<E> {
+    /// The same registration, to be begun again.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self {
+            env: Rc::clone(&self.env),
+            api: Rc::clone(&self.api),
+            db: Rc::clone(&self.db),
+            options: self.options.clone(),
+            identifier: self.identifier.clone(),
+            nonce: self.nonce,
+        }
+    }
+
     /// The inbox that registering would give: the identifier's on this network, or a new one.
     pub async fn inbox_id(&self) -> Result<(InboxId, bool)> {
         let known = self
@@ -289,6 +302,18 @@ impl<E: Env> Registration<E> {
 }
 
 impl<E: Env> Signing<E> {
+    /// The registration, to be begun again. This prompt stays open until it is dropped.
+    #[must_use]
+    pub fn again(&self) -> Registration<E> {
+        self.registration.again()
+    }
+
+    /// The inbox that is being registered.
+    #[must_use]
+    pub fn inbox_id(&self) -> &str {
+        &self.row.inbox_id
+    }
+
     /// What the wallet has to sign.
     #[must_use]
     pub fn text(&self) -> &str {
