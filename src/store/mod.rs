@@ -10,6 +10,8 @@ mod changes;
 #[cfg(any(test, feature = "test-utils"))]
 pub mod contract;
 mod header;
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+pub mod indexeddb;
 mod memory;
 mod raw;
 mod seal;
@@ -80,8 +82,9 @@ impl StoreError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unavailable { retryable, .. } => *retryable,
-            Self::Quota | Self::Conflict | Self::UpgradeBlocked => true,
+            Self::Quota | Self::UpgradeBlocked => true,
             Self::Corrupt { .. }
+            | Self::Conflict
             | Self::WrongKey
             | Self::NewerVersion
             | Self::MissingButExpected { .. }
