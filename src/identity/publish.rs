@@ -51,7 +51,8 @@ pub enum PublishRefusal {
 
 /// Whether a node may append `update` to `log`, if
 /// [`AssociationState::apply`](super::AssociationState::apply) takes it too. This is the cheaper
-/// of the two by far, so ask it first.
+/// of the two by far; with an empty log it tells what can be told before anything is read or
+/// verified.
 ///
 /// # Errors
 /// Why not.

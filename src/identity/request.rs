@@ -273,6 +273,19 @@ impl SignatureRequest {
             .map_err(missing)
     }
 
+    /// What contracts answered about the signatures at hand: all it takes to apply the finished
+    /// update to one's own state before it is published.
+    #[must_use]
+    pub fn answers(&self) -> ContractAnswers {
+        self.signatures
+            .values()
+            .filter_map(|signature| match signature {
+                Signature::Contract(contract) => Some((contract.check(self.text.hash), true)),
+                _ => None,
+            })
+            .collect()
+    }
+
     fn add_verified(&mut self, signature: Signature) -> Result<(), RequestError> {
         let verified = signature.verify(&self.text, &ContractAnswers::new())?;
         self.expect_missing(verified.signer())?;

@@ -30,7 +30,8 @@ fn apply(state: Option<&AssociationState>, request: &SignatureRequest) -> Associ
     let update = decode(&request.finish().unwrap());
     assert_eq!(update.text(), request.text());
     assert_eq!(publish::check(&[], &update), Ok(()));
-    AssociationState::apply(state, &update, &yes(&update)).unwrap()
+    assert_eq!(request.answers(), yes(&update));
+    AssociationState::apply(state, &update, &request.answers()).unwrap()
 }
 
 #[test]
