@@ -329,22 +329,39 @@ impl<E: Env> Client<E> {
         let row = self.peek(id).await?;
         let me = self.inbox_id();
         if !row.active || !row.members.iter().any(|member| member.inbox_id == me) {
-            return Err(Error::new(Code::NotAMember, "not a member of this conversation"));
+            return Err(Error::new(
+                Code::NotAMember,
+                "not a member of this conversation",
+            ));
         }
         if row.members.len() < 2 {
-            return Err(Error::new(Code::PermissionDenied, "the last member cannot leave"));
+            return Err(Error::new(
+                Code::PermissionDenied,
+                "the last member cannot leave",
+            ));
         }
         if !row.dm_members.is_empty() {
             return Err(Error::new(Code::PermissionDenied, "a DM cannot be left"));
         }
         if row.super_admins.iter().any(|inbox| inbox == me) {
-            return Err(Error::new(Code::PermissionDenied, "a super admin hands over before leaving"));
+            return Err(Error::new(
+                Code::PermissionDenied,
+                "a super admin hands over before leaving",
+            ));
         }
         if row.membership_state == PENDING_REMOVE {
             return Ok(());
         }
         let content = LeaveRequest::default().encode()?;
-        self.send(id, &content, &SendOptions { should_push: Some(false), ..SendOptions::default() }).await?;
+        self.send(
+            id,
+            &content,
+            &SendOptions {
+                should_push: Some(false),
+                ..SendOptions::default()
+            },
+        )
+        .await?;
         self.pass(id, &mut BTreeMap::new()).await
     }
 
@@ -362,7 +379,11 @@ impl<E: Env> Client<E> {
                     hold.paused_for = None;
                 }
             }
-            if row.hold.as_ref().is_some_and(|hold| hold.quarantine.is_empty() && hold.paused_for.is_none()) {
+            if row
+                .hold
+                .as_ref()
+                .is_some_and(|hold| hold.quarantine.is_empty() && hold.paused_for.is_none())
+            {
                 row.hold = None;
             }
             step.report(FeedKind::Changed, vec![]);
@@ -376,22 +397,35 @@ impl<E: Env> Client<E> {
         let Some((_, row)) = self.db.message(message_id).await? else {
             return Err(Error::new(Code::NotFound, "no such message"));
         };
-        let id = GroupId::from_slice(&row.group_id).ok_or_else(|| Error::internal("a stored group id is not one"))?;
+        let id = GroupId::from_slice(&row.group_id)
+            .ok_or_else(|| Error::internal("a stored group id is not one"))?;
         self.step(id, async |step| {
-            let Some((order, mut row)) = step.client.db.message(message_id).await? else { return Ok(()) };
+            let Some((order, mut row)) = step.client.db.message(message_id).await? else {
+                return Ok(());
+            };
             if row.status != FAILED {
                 return Ok(());
             }
-            let known = step.group.intents.values_mut().find(|intent| matches!(&intent.wish, Some(Wish::Message(id)) if id == message_id));
+            let known =
+                step.group.intents.values_mut().find(
+                    |intent| matches!(&intent.wish, Some(Wish::Message(id)) if id == message_id),
+                );
             match known {
                 Some(intent) => {
                     intent.state = IntentState::Queued as i32;
                     intent.attempts = 0;
                 }
                 None => {
-                    let push = EncodedContent::from_bytes(&row.content).ok().and_then(|content| content.kind()).is_none_or(|kind| kind.should_push());
+                    let push = EncodedContent::from_bytes(&row.content)
+                        .ok()
+                        .and_then(|content| content.kind())
+                        .is_none_or(|kind| kind.should_push());
                     let wish = Some(Wish::Message(message_id.to_vec()));
-                    step.push_intent(IntentRow { wish, should_push: push, ..IntentRow::default() });
+                    step.push_intent(IntentRow {
+                        wish,
+                        should_push: push,
+                        ..IntentRow::default()
+                    });
                 }
             }
             row.status = UNPUBLISHED;
@@ -406,22 +440,35 @@ impl<E: Env> Client<E> {
 
     /// Drops a message of ours that was not sent.
     pub async fn drop_message(&self, message_id: &[u8]) -> Result<()> {
-        let Some((_, row)) = self.db.message(message_id).await? else { return Ok(()) };
-        let id = GroupId::from_slice(&row.group_id).ok_or_else(|| Error::internal("a stored group id is not one"))?;
+        let Some((_, row)) = self.db.message(message_id).await? else {
+            return Ok(());
+        };
+        let id = GroupId::from_slice(&row.group_id)
+            .ok_or_else(|| Error::internal("a stored group id is not one"))?;
         self.step(id, async |step| {
             let sent = step.group.intents.values().any(|intent| {
-                is_published(intent) && matches!(&intent.wish, Some(Wish::Message(id)) if id == message_id)
+                is_published(intent)
+                    && matches!(&intent.wish, Some(Wish::Message(id)) if id == message_id)
             });
-            let Some((order, row)) = step.client.db.message(message_id).await? else { return Ok(()) };
+            let Some((order, row)) = step.client.db.message(message_id).await? else {
+                return Ok(());
+            };
             if sent || row.sequence_id != 0 {
-                return Err(Error::new(Code::InvalidArgument, "the message may have been sent already"));
+                return Err(Error::new(
+                    Code::InvalidArgument,
+                    "the message may have been sent already",
+                ));
             }
-            step.group.intents.retain(|_, intent| !matches!(&intent.wish, Some(Wish::Message(id)) if id == message_id));
+            step.group.intents.retain(
+                |_, intent| !matches!(&intent.wish, Some(Wish::Message(id)) if id == message_id),
+            );
             let key = step.key(Table::Messages, order);
             step.changes.delete(key);
-            step.changes.delete(Key::scope(Table::MessageIds, message_id));
+            step.changes
+                .delete(Key::scope(Table::MessageIds, message_id));
             if !row.reference.is_empty() {
-                step.changes.delete(Key::new(Table::Relations, row.reference, message_id));
+                step.changes
+                    .delete(Key::new(Table::Relations, row.reference, message_id));
             }
             step.report(FeedKind::Withdrawn, vec![message_id.to_vec()]);
             Ok(())

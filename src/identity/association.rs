@@ -1,5 +1,8 @@
 //! The rules of association: what an update has to hold to be taken in, and what it then does.
 //!
+//! Which kind of signature may speak for which kind of member is no rule of its own: verifying a
+//! signature gives a signer of its kind and no other.
+//!
 //! What is accepted here everyone accepts, and what is refused here everyone refuses; a rule of
 //! our own would tear groups apart. Rules for new updates alone are in [`super::publish`].
 
@@ -123,9 +126,6 @@ impl AssociationState {
         if *signature.signer() != member {
             return Err(IdentityError::MissingExistingMember);
         }
-        if !member.allows(signature.kind()) {
-            return Err(IdentityError::SignatureNotAllowed);
-        }
         if signature.kind() == SignatureKind::LegacyDelegated && nonce != 0 {
             return Err(IdentityError::LegacySignatureReuse);
         }
@@ -167,9 +167,6 @@ impl AssociationState {
         {
             return Err(IdentityError::LegacySignatureReuse);
         }
-        if !new_member.allows(new.kind()) {
-            return Err(IdentityError::SignatureNotAllowed);
-        }
         if self.members.contains_key(existing.signer()) {
             self.check_chain(existing)?;
         } else {
@@ -177,9 +174,6 @@ impl AssociationState {
             if is_legacy(existing) {
                 return Err(IdentityError::LegacySignatureReuse);
             }
-        }
-        if !existing.signer().allows(existing.kind()) {
-            return Err(IdentityError::SignatureNotAllowed);
         }
         match (existing.signer(), new_member) {
             (MemberIdentifier::Installation(_), MemberIdentifier::Installation(_)) => {

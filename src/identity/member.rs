@@ -5,9 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sotto_proto::associations as proto;
 
-use super::identifier::{Identifier, IdentifierKind};
+use super::identifier::Identifier;
 use super::installation::InstallationId;
-use super::signature::SignatureKind;
 
 /// Whoever can be a member of an inbox and sign for it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -45,18 +44,6 @@ impl MemberIdentifier {
         match self {
             Self::Identifier(identifier) => Some(identifier),
             Self::Installation(_) => None,
-        }
-    }
-
-    /// Whether a signature of this kind may speak for this kind of member.
-    pub(super) fn allows(&self, kind: SignatureKind) -> bool {
-        use SignatureKind::{Contract, Erc191, InstallationKey, LegacyDelegated, Passkey};
-        match self {
-            Self::Identifier(identifier) => match identifier.kind() {
-                IdentifierKind::Ethereum => matches!(kind, Erc191 | Contract | LegacyDelegated),
-                IdentifierKind::Passkey => kind == Passkey,
-            },
-            Self::Installation(_) => kind == InstallationKey,
         }
     }
 

@@ -39,6 +39,19 @@ fn other_v(signature: &Signature) -> Signature {
     }
 }
 
+/// The same Ethereum signature with its s negated and its v as it was.
+fn high_s(signature: &Signature) -> Signature {
+    match signature {
+        Signature::Erc191(bytes) => {
+            let parsed = k256::ecdsa::Signature::from_slice(&bytes[..64]).unwrap();
+            let (r, s) = parsed.split_scalars();
+            let negated = k256::ecdsa::Signature::from_scalars(r, -*s).unwrap();
+            Signature::Erc191([negated.to_bytes().as_slice(), &bytes[64..]].concat())
+        }
+        other => other.clone(),
+    }
+}
+
 /// The same P-256 signature with its s negated.
 fn other_s(signature: &Signature) -> Signature {
     match signature {
@@ -93,6 +106,20 @@ fn a_signature_of_an_earlier_update_in_another_encoding_is_a_replay() {
 }
 
 #[test]
+fn a_replay_is_known_whichever_encoding_came_first() {
+    let (owner, app) = (wallet("owner"), installation("app"));
+    let mut inbox = Inbox::created(&owner);
+    let update = inbox.sign(vec![add(&app, &owner)]);
+    let earlier = decode(&reencode(&update, high_s));
+    let again = decode(&reencode(&update, other_v));
+    assert_eq!(
+        publish::check(&[earlier], &again),
+        Err(PublishRefusal::Replay)
+    );
+    assert_eq!(publish::check(&[], &again), Ok(()));
+}
+
+#[test]
 fn an_encoding_that_not_every_reader_takes_is_refused() {
     let (owner, app) = (wallet("owner"), installation("app"));
     let mut inbox = Inbox::created(&owner);
@@ -110,15 +137,7 @@ fn an_encoding_that_not_every_reader_takes_is_refused() {
         verdict(&inbox, &chain_v),
         Err(PublishRefusal::SignatureEncoding)
     );
-    let high_s = reencode(&update, |signature| match signature {
-        Signature::Erc191(bytes) => {
-            let parsed = k256::ecdsa::Signature::from_slice(&bytes[..64]).unwrap();
-            let (r, s) = parsed.split_scalars();
-            let negated = k256::ecdsa::Signature::from_scalars(r, -*s).unwrap();
-            Signature::Erc191([negated.to_bytes().as_slice(), &bytes[64..]].concat())
-        }
-        other => other.clone(),
-    });
+    let high_s = reencode(&update, high_s);
     assert_eq!(
         verdict(&inbox, &high_s),
         Err(PublishRefusal::SignatureEncoding)

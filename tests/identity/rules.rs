@@ -484,3 +484,122 @@ fn states_survive_their_cache_in_text_and_in_bytes() {
     assert_eq!(site(&back), site(&state));
     assert!(AssociationState::decode(b"nonsense").is_err());
 }
+
+#[test]
+fn a_legacy_key_speaks_for_its_wallet_in_the_inbox_with_nonce_0_alone() {
+    let (owner, old) = (wallet("owner"), legacy("owner"));
+    let (app, second) = (installation("app"), wallet("second"));
+    let reuse = Err(IdentityError::LegacySignatureReuse);
+
+    assert_eq!(Inbox::of(&old, 1).update(vec![create(&old, 1)]), reuse);
+    let mut inbox = Inbox::of(&old, 0);
+    inbox
+        .update(vec![create(&old, 0), add(&app, &old)])
+        .unwrap();
+    assert!(inbox.has(&owner) && inbox.has(&app));
+    // The wallet signed the key once, and once counts.
+    let replayed = inbox.update(vec![add(&installation("more"), &old)]);
+    assert_eq!(replayed, Err(IdentityError::Replay));
+
+    // As existing member, and as new one, in an inbox that is not its wallet's with nonce 0.
+    let mut inbox = Inbox::created(&owner);
+    assert_eq!(inbox.update(vec![add(&app, &old)]), reuse);
+    assert_eq!(inbox.update(vec![add(&legacy("second"), &owner)]), reuse);
+    // Let in by an installation it may be anybody's.
+    inbox.update(vec![add(&app, &owner)]).unwrap();
+    inbox.update(vec![add(&legacy("second"), &app)]).unwrap();
+    assert!(inbox.has(&second));
+}
+
+#[test]
+fn a_legacy_key_never_speaks_for_the_recovery_identifier() {
+    let (owner, old, app) = (wallet("owner"), legacy("owner"), installation("app"));
+    let mut inbox = Inbox::of(&owner, 0);
+    inbox.update(vec![create(&owner, 0)]).unwrap();
+    let not_allowed = Err(IdentityError::SignatureNotAllowed);
+    assert_eq!(inbox.update(vec![revoke(&app, &old)]), not_allowed);
+    assert_eq!(
+        inbox.update(vec![change_recovery(&owner, &old)]),
+        not_allowed
+    );
+    // A member may let others in with it; one that is no member any more may not.
+    inbox.clone().update(vec![add(&app, &old)]).unwrap();
+    inbox.update(vec![revoke(&owner, &owner)]).unwrap();
+    let refused = inbox.update(vec![add(&app, &old)]);
+    assert_eq!(refused, Err(IdentityError::LegacySignatureReuse));
+    inbox.update(vec![add(&app, &owner)]).unwrap();
+}
+
+#[test]
+fn a_legacy_signature_is_by_the_key_that_the_wallet_signed() {
+    let (Key::Wallet(owner), Key::Wallet(key), Key::Wallet(other)) =
+        (wallet("owner"), wallet("key"), wallet("other"))
+    else {
+        panic!()
+    };
+    let inbox = Inbox::of(&wallet("owner"), 0);
+    let verdict = |change: &dyn Fn(&mut sotto::identity::LegacySignature, &str)| {
+        let update = Update {
+            inbox_id: inbox.id.to_string(),
+            client_timestamp_ns: T0,
+            actions: vec![Action::CreateInbox {
+                identifier: owner.identifier(),
+                nonce: 0,
+                signature: (),
+            }],
+        };
+        let text = update.text();
+        let mut signature = delegated(&owner, &key, &text);
+        change(&mut signature, &text);
+        let update = update
+            .try_map(|()| Ok::<_, ()>(Signature::LegacyDelegated(signature.clone())))
+            .unwrap();
+        let update = decode(&update.encode());
+        AssociationState::apply(None, &update, &ContractAnswers::new())
+            .map(|_| ())
+            .map_err(|error| error.class())
+    };
+    assert_eq!(verdict(&|_, _| ()), Ok(()));
+    let by_other = verdict(&|s, text| s.signature = other.sign_personal(text).to_vec());
+    assert_eq!(by_other, Err("InvalidSignature"));
+    assert_eq!(
+        verdict(&|s, _| s.signature.clear()),
+        Err("InvalidSignature")
+    );
+    assert_eq!(
+        verdict(&|s, _| s.wallet_signature.clear()),
+        Err("InvalidSignature")
+    );
+    assert_eq!(
+        verdict(&|s, _| s.key_bytes.truncate(20)),
+        Err("InvalidSignature")
+    );
+}
+
+#[test]
+fn a_passkey_added_once_more_is_kept_as_it_signed_last() {
+    let (owner, member) = (wallet("owner"), passkey("key"));
+    let mut inbox = Inbox::created(&owner);
+    inbox.update(vec![add(&member, &owner)]).unwrap();
+    inbox.now += SECOND;
+    let update = Update {
+        inbox_id: inbox.id.to_string(),
+        client_timestamp_ns: inbox.now,
+        actions: vec![add(&member, &owner)],
+    };
+    let text = update.text();
+    let moved = update.try_map(|signer| {
+        Ok::<_, ()>(match signer {
+            Key::Passkey(key) => Signature::Passkey(assertion_at(key, &text, "https://other")),
+            other => other.sign(&text),
+        })
+    });
+    inbox.push(moved.unwrap().encode()).unwrap();
+    let state = inbox.state.unwrap();
+    let kept = state.member(&member.member()).unwrap();
+    let site = kept.identifier.identifier().unwrap().relying_party();
+    assert_eq!(site, Some("https://other"));
+    // Equal states have equal bytes, down to what takes no part in comparisons.
+    let bytes = state.encode();
+    assert_eq!(AssociationState::decode(&bytes).unwrap().encode(), bytes);
+}

@@ -5,9 +5,10 @@ use p256::ecdsa::signature::Signer as _;
 use sha2::{Digest, Sha256};
 use sotto::identity::{
     AccountId, Action, AssociationState, ContractAnswers, ContractSignature, EthereumKey,
-    Identifier, IdentityError, InboxId, InstallationKey, MemberIdentifier, PasskeyAssertion,
-    Signature, SignedUpdate, Update,
+    Identifier, IdentityError, InboxId, InstallationKey, LegacySignature, MemberIdentifier,
+    PasskeyAssertion, Signature, SignedUpdate, Update,
 };
+use sotto_proto::{Message, associations as proto};
 
 /// 2023-11-14T22:13:20Z, and a bit.
 pub const T0: u64 = 1_700_000_000_123_456_789;
@@ -21,6 +22,8 @@ pub enum Key {
     Passkey(p256::ecdsa::SigningKey),
     /// A contract wallet on a chain.
     Contract(u64, Identifier),
+    /// A wallet, and a legacy key that speaks for it.
+    Legacy(EthereumKey, EthereumKey),
 }
 
 fn seed(name: &str) -> [u8; 32] {
@@ -44,6 +47,12 @@ pub fn contract(name: &str, chain_id: u64) -> Key {
     Key::Contract(chain_id, Identifier::Ethereum(address))
 }
 
+/// A legacy key of the wallet with that name.
+pub fn legacy(name: &str) -> Key {
+    let key = |name: &str| EthereumKey::from_bytes(&seed(name)).unwrap();
+    Key::Legacy(key(name), key("legacy"))
+}
+
 impl Key {
     pub fn member(&self) -> MemberIdentifier {
         match self {
@@ -54,7 +63,7 @@ impl Key {
 
     pub fn identifier(&self) -> Identifier {
         match self {
-            Self::Wallet(key) => key.identifier(),
+            Self::Wallet(wallet) | Self::Legacy(wallet, _) => wallet.identifier(),
             Self::Passkey(key) => Identifier::Passkey {
                 key: key
                     .verifying_key()
@@ -76,6 +85,7 @@ impl Key {
                 signature: key.sign_text(text).to_vec(),
             },
             Self::Passkey(key) => Signature::Passkey(assertion(key, text)),
+            Self::Legacy(wallet, key) => Signature::LegacyDelegated(delegated(wallet, key, text)),
             Self::Contract(chain_id, wallet) => Signature::Contract(ContractSignature {
                 account_id: AccountId::ethereum(*chain_id, wallet).unwrap(),
                 block_number: 7,
@@ -85,12 +95,40 @@ impl Key {
     }
 }
 
+/// What a v2 client made of a wallet and an identity key.
+pub fn delegated(wallet: &EthereumKey, key: &EthereumKey, text: &str) -> LegacySignature {
+    use proto::unsigned_public_key::{Secp256k1Uncompressed, Union};
+    let public = k256::ecdsa::SigningKey::from_slice(key.to_bytes().as_slice())
+        .unwrap()
+        .verifying_key()
+        .to_encoded_point(false);
+    let key_bytes = proto::UnsignedPublicKey {
+        created_ns: 1,
+        union: Some(Union::Secp256k1Uncompressed(Secp256k1Uncompressed {
+            bytes: public.as_bytes().to_vec(),
+        })),
+    }
+    .encode_to_vec();
+    let key_text = format!(
+        "XMTP : Create Identity\n{}\n\nFor more info: https://xmtp.org/signatures/",
+        hex::encode(&key_bytes)
+    );
+    LegacySignature {
+        wallet_signature: wallet.sign_personal(&key_text).to_vec(),
+        signature: key.sign_personal(text).to_vec(),
+        key_bytes,
+    }
+}
+
 pub fn assertion(key: &p256::ecdsa::SigningKey, text: &str) -> PasskeyAssertion {
+    assertion_at(key, text, "https://app.example")
+}
+
+pub fn assertion_at(key: &p256::ecdsa::SigningKey, text: &str, origin: &str) -> PasskeyAssertion {
     let challenge = Base64UrlUnpadded::encode_string(text.as_bytes());
-    let client_data_json = format!(
-        r#"{{"type":"webauthn.get","challenge":"{challenge}","origin":"https://app.example"}}"#
-    )
-    .into_bytes();
+    let client_data_json =
+        format!(r#"{{"type":"webauthn.get","challenge":"{challenge}","origin":"{origin}"}}"#)
+            .into_bytes();
     let authenticator_data = vec![5; 37];
     let mut signed = authenticator_data.clone();
     signed.extend_from_slice(&Sha256::digest(&client_data_json));
