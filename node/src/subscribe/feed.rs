@@ -1,0 +1,398 @@
+//! The engine of a subscription: waves of history, then live messages.
+//!
+//! A wave reads its topics from the view, window by window. When nothing is left it registers
+//! them for live delivery and reads once more: what was stored before the registration is in
+//! that last read, what was stored after it comes live, and what is in both is told apart by its
+//! id. Only then are the topics live. So there is neither a gap nor a duplicate, and live
+//! messages need to be held back only during the last read.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use tokio::task::JoinHandle;
+
+use crate::{
+    envelope::Envelope,
+    fanout::{Fanout, Lagged, Subscriber},
+    status::{Code, Status},
+    topic::{Kind, Topic},
+    view::{Scan, View, Window},
+};
+
+/// Live messages held back for a wave in its last read.
+const MAX_HELD_BACK: usize = 4_096;
+
+/// What a subscriber is to be told next.
+#[derive(Debug)]
+pub enum Event {
+    /// Messages of one kind, ascending; `wave` is `None` for live ones.
+    Messages {
+        /// The wave that they belong to.
+        wave: Option<u64>,
+        /// The messages.
+        envelopes: Vec<Arc<Envelope>>,
+    },
+    /// A wave is complete; its topics are live unless it was for history only.
+    WaveDone {
+        /// The wave.
+        wave: u64,
+        /// Its topics.
+        topics: Vec<Topic>,
+    },
+}
+
+/// What to do when live messages were lost because the subscriber read too slowly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLag {
+    /// End the stream with `Aborted`.
+    Abort,
+    /// Read what was missed from the view. For welcome streams, which must not end alone.
+    Reread,
+}
+
+/// A subscription of one connection.
+pub struct Feed {
+    view: Arc<View>,
+    subscriber: Subscriber,
+    on_lag: OnLag,
+    topics: HashMap<Topic, State>,
+    waves: VecDeque<Wave>,
+    reading: Option<JoinHandle<Result<Window, Status>>>,
+    rereads: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Delivered live, everything up to the floor having been delivered.
+    Live { floor: u64 },
+    /// Part of this unfinished wave.
+    InWave(u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Reading what is there; not registered for live delivery.
+    History(Kind),
+    /// Registered; reading what was stored meanwhile.
+    Rest(Kind),
+}
+
+struct Wave {
+    id: u64,
+    history_only: bool,
+    /// Topics and the cursors that they were added with.
+    topics: HashMap<Topic, u64>,
+    phase: Phase,
+    /// Everything up to these ids has been delivered.
+    welcomes_through: u64,
+    groups_through: u64,
+    /// Live messages that arrived during `Rest`.
+    held_back: Vec<Arc<Envelope>>,
+}
+
+impl Wave {
+    fn through(&mut self, kind: Kind) -> &mut u64 {
+        match kind {
+            Kind::Group => &mut self.groups_through,
+            Kind::Welcome => &mut self.welcomes_through,
+        }
+    }
+
+    /// The id up to which `topic` needs nothing more from this wave.
+    fn cursor(&self, topic: &Topic) -> Option<u64> {
+        let through = match topic.kind() {
+            Kind::Group => self.groups_through,
+            Kind::Welcome => self.welcomes_through,
+        };
+        self.topics.get(topic).map(|cursor| through.max(*cursor))
+    }
+}
+
+impl Feed {
+    /// A subscription to nothing yet.
+    pub fn new(view: Arc<View>, fanout: &Arc<Fanout>, on_lag: OnLag) -> Self {
+        Self {
+            view,
+            subscriber: fanout.subscriber(),
+            on_lag,
+            topics: HashMap::new(),
+            waves: VecDeque::new(),
+            reading: None,
+            rereads: 0,
+        }
+    }
+
+    /// Number of topics, live or in a wave.
+    pub fn topic_count(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// Whether a wave of this id is unfinished.
+    pub fn has_wave(&self, id: u64) -> bool {
+        self.waves.iter().any(|wave| wave.id == id)
+    }
+
+    /// Whether any wave is unfinished.
+    pub fn catching_up(&self) -> bool {
+        !self.waves.is_empty()
+    }
+
+    /// Whether `topic` is followed, live or in a wave.
+    pub fn contains(&self, topic: &Topic) -> bool {
+        self.topics.contains_key(topic)
+    }
+
+    /// Stops following a topic and forgets what was delivered of it.
+    pub fn remove(&mut self, topic: &Topic) {
+        match self.topics.remove(topic) {
+            Some(State::InWave(id)) => self.leave_wave(id, topic),
+            Some(State::Live { .. }) | None => {}
+        }
+        self.subscriber.unsubscribe(topic);
+    }
+
+    /// Starts a wave. A topic that is live at or above its cursor is left as it is; one that is
+    /// in another wave moves to this one. Returns false, and starts nothing, if no topic is left.
+    pub fn add_wave(&mut self, id: u64, adds: Vec<(Topic, u64)>, history_only: bool) -> bool {
+        let mut topics: HashMap<Topic, u64> = HashMap::with_capacity(adds.len());
+        for (topic, cursor) in adds {
+            // A topic twice counts once, from the lower cursor.
+            let lower = topics.entry(topic).or_insert(cursor);
+            *lower = cursor.min(*lower);
+        }
+        topics.retain(|topic, cursor| match self.topics.get(topic) {
+            Some(State::Live { floor }) => *cursor < *floor,
+            Some(State::InWave(other)) => {
+                // Nothing that the other wave had not delivered yet may be skipped.
+                let other = self.waves.iter().find(|wave| wave.id == *other);
+                let reached = other.and_then(|wave| wave.cursor(topic));
+                *cursor = reached.map_or(*cursor, |reached| reached.min(*cursor));
+                true
+            }
+            None => true,
+        });
+        if topics.is_empty() {
+            return false;
+        }
+        for topic in topics.keys() {
+            if let Some(State::InWave(other)) = self.topics.insert(*topic, State::InWave(id)) {
+                self.leave_wave(other, topic);
+            }
+            self.subscriber.unsubscribe(topic);
+        }
+        self.waves.push_back(Wave {
+            id,
+            history_only,
+            topics,
+            phase: Phase::History(Kind::Welcome),
+            welcomes_through: 0,
+            groups_through: 0,
+            held_back: Vec::new(),
+        });
+        true
+    }
+
+    fn leave_wave(&mut self, id: u64, topic: &Topic) {
+        if let Some(wave) = self.waves.iter_mut().find(|wave| wave.id == id) {
+            wave.topics.remove(topic);
+        }
+    }
+
+    /// The next event; pending for ever while nothing happens. Safe to cancel.
+    ///
+    /// # Errors
+    /// `Aborted` for a subscriber that is too slow, `Internal` when the view fails.
+    pub async fn next(&mut self) -> Result<Event, Status> {
+        loop {
+            if self.reading.is_none() {
+                self.reading = self.read_front();
+            }
+            let arrived = match &mut self.reading {
+                Some(reading) => tokio::select! {
+                    window = reading => {
+                        self.reading = None;
+                        let window = window
+                            .map_err(|_| Status::storage(&"the reading task was lost"))??;
+                        if let Some(event) = self.window(window) {
+                            return Ok(event);
+                        }
+                        continue;
+                    }
+                    arrived = self.subscriber.next() => arrived,
+                },
+                None => self.subscriber.next().await,
+            };
+            match arrived {
+                Ok(envelope) => match self.live(envelope) {
+                    Ok(Some(event)) => return Ok(event),
+                    Ok(None) => {}
+                    Err(Lagged) => self.lagged()?,
+                },
+                Err(Lagged) => self.lagged()?,
+            }
+        }
+    }
+
+    /// Starts reading the next window of the first wave.
+    fn read_front(&self) -> Option<JoinHandle<Result<Window, Status>>> {
+        let wave = self.waves.front()?;
+        let (Phase::History(kind) | Phase::Rest(kind)) = wave.phase;
+        let topics = wave
+            .topics
+            .keys()
+            .filter(|topic| topic.kind() == kind)
+            .filter_map(|topic| Some((*topic, wave.cursor(topic)?)))
+            .collect::<Vec<_>>();
+        let view = Arc::clone(&self.view);
+        Some(tokio::spawn(async move {
+            if topics.is_empty() {
+                return Ok(Window::nothing());
+            }
+            let scan = Scan { kind, topics };
+            view.read(move |connection| scan.window(connection)).await
+        }))
+    }
+
+    /// Takes a window of the first wave.
+    fn window(&mut self, window: Window) -> Option<Event> {
+        let mut wave = self.waves.pop_front()?;
+        let (Phase::History(kind) | Phase::Rest(kind)) = wave.phase;
+        // Topics may have left the wave while this was read.
+        let envelopes: Vec<_> = window
+            .envelopes
+            .into_iter()
+            .filter(|envelope| wave.topics.contains_key(&envelope.topic))
+            .collect();
+        let through = wave.through(kind);
+        *through = window.through.max(*through);
+
+        let mut done = false;
+        if window.exhausted {
+            match (wave.phase, kind) {
+                (Phase::History(_), Kind::Welcome) => wave.phase = Phase::History(Kind::Group),
+                (Phase::History(_), Kind::Group) if wave.history_only => done = true,
+                (Phase::History(_), Kind::Group) => {
+                    for topic in wave.topics.keys() {
+                        self.subscriber.subscribe(*topic);
+                    }
+                    wave.phase = Phase::Rest(Kind::Welcome);
+                }
+                (Phase::Rest(_), Kind::Welcome) => wave.phase = Phase::Rest(Kind::Group),
+                (Phase::Rest(_), Kind::Group) => done = true,
+            }
+        }
+        if done && envelopes.is_empty() {
+            return Some(self.finish(wave));
+        }
+        let event = (!envelopes.is_empty()).then_some(Event::Messages {
+            wave: Some(wave.id),
+            envelopes,
+        });
+        if done {
+            // Once more, so that the end is an event of its own.
+            self.waves.push_front(wave);
+        } else {
+            // The waves take turns: a small one does not wait for a large one.
+            self.waves.push_back(wave);
+        }
+        event
+    }
+
+    /// Delivers what arrived live during the last read, and then the end of the wave.
+    fn finish(&mut self, mut wave: Wave) -> Event {
+        let mut held_back = std::mem::take(&mut wave.held_back);
+        held_back.retain(|envelope| {
+            wave.cursor(&envelope.topic)
+                .is_some_and(|cursor| envelope.id > cursor)
+        });
+        if let Some(first) = held_back.first() {
+            // One kind a frame; ids of the other kind are kept for the next round.
+            let kind = first.topic.kind();
+            let (now, later): (Vec<_>, Vec<_>) = held_back
+                .into_iter()
+                .partition(|envelope| envelope.topic.kind() == kind);
+            wave.held_back = later;
+            let last = now.last().map_or(0, |envelope| envelope.id);
+            let through = wave.through(kind);
+            *through = last.max(*through);
+            let id = wave.id;
+            self.waves.push_front(wave);
+            return Event::Messages {
+                wave: Some(id),
+                envelopes: now,
+            };
+        }
+        for topic in wave.topics.keys() {
+            if wave.history_only {
+                self.topics.remove(topic);
+            } else {
+                let floor = wave.cursor(topic).unwrap_or(0);
+                self.topics.insert(*topic, State::Live { floor });
+            }
+        }
+        Event::WaveDone {
+            wave: wave.id,
+            topics: wave.topics.into_keys().collect(),
+        }
+    }
+
+    /// Takes a live message.
+    fn live(&mut self, envelope: Arc<Envelope>) -> Result<Option<Event>, Lagged> {
+        match self.topics.get_mut(&envelope.topic) {
+            Some(State::Live { floor }) if envelope.id > *floor => {
+                *floor = envelope.id;
+                Ok(Some(Event::Messages {
+                    wave: None,
+                    envelopes: vec![envelope],
+                }))
+            }
+            Some(State::InWave(id)) => {
+                let id = *id;
+                if let Some(wave) = self.waves.iter_mut().find(|wave| wave.id == id)
+                    // Before the registration it comes with the history.
+                    && matches!(wave.phase, Phase::Rest(_))
+                {
+                    if wave.held_back.len() >= MAX_HELD_BACK {
+                        return Err(Lagged);
+                    }
+                    wave.held_back.push(envelope);
+                }
+                Ok(None)
+            }
+            Some(State::Live { .. }) | None => Ok(None),
+        }
+    }
+
+    /// After lost messages: the end, or everything again from what was delivered.
+    fn lagged(&mut self) -> Result<(), Status> {
+        if self.on_lag == OnLag::Abort {
+            let message = "the subscriber reads too slowly";
+            return Err(Status::new(Code::Aborted, message));
+        }
+        self.reading = None;
+        for wave in &mut self.waves {
+            wave.held_back.clear();
+            wave.phase = Phase::History(Kind::Welcome);
+            for topic in wave.topics.keys() {
+                self.subscriber.unsubscribe(topic);
+            }
+        }
+        let live: Vec<(Topic, u64)> = self
+            .topics
+            .iter()
+            .filter_map(|(topic, state)| match state {
+                State::Live { floor } => Some((*topic, *floor)),
+                State::InWave(_) => None,
+            })
+            .collect();
+        for (topic, _) in &live {
+            self.topics.remove(topic);
+        }
+        // Counts down, far from the ids that callers give.
+        self.rereads += 1;
+        self.add_wave(u64::MAX - self.rereads, live, false);
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! The view: SQLite tables that answer every query, written only by `apply`.
+//!
+//! One connection writes, inside the log's thread; a few others read, each query in a snapshot,
+//! so that readers never wait for writers nor writers for readers. Nothing outside `apply` may
+//! change a row.
+
+mod apply;
+mod history;
+pub mod query;
+mod schema;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::Semaphore;
+
+pub use apply::{Outcome, Position, apply, load_position, save_position};
+pub use history::{Scan, Window};
+pub use query::Page;
+
+use crate::status::Status;
+
+/// Where the tables are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// In memory, gone with the process: for tests and demos.
+    Memory,
+    /// In this SQLite file.
+    File(PathBuf),
+}
+
+/// Why the view could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// SQLite refused.
+    #[error("cannot open the store: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file belongs to something else.
+    #[error("the file is a database of another program")]
+    Foreign,
+    /// The file was written by a newer node.
+    #[error("the store has schema version {found}, this node knows {known}")]
+    TooNew {
+        /// Version in the file.
+        found: i32,
+        /// Newest version that this node can read.
+        known: i32,
+    },
+}
+
+/// The tables, and the connections to them.
+pub struct View {
+    writer: Arc<Mutex<Connection>>,
+    readers: Arc<Readers>,
+}
+
+struct Readers {
+    idle: Mutex<Vec<Arc<Mutex<Connection>>>>,
+    permits: Semaphore,
+}
+
+impl View {
+    /// Opens the tables, creating or migrating them as needed.
+    ///
+    /// # Errors
+    /// When SQLite refuses, or the file is not ours or too new.
+    pub fn open(location: &Location, readers: usize) -> Result<Self, OpenError> {
+        let readers = readers.max(1);
+        match location {
+            Location::Memory => {
+                let mut connection = Connection::open_in_memory()?;
+                schema::migrate(&mut connection)?;
+                let writer = Arc::new(Mutex::new(connection));
+                Ok(Self {
+                    readers: Arc::new(Readers::new(vec![Arc::clone(&writer)])),
+                    writer,
+                })
+            }
+            Location::File(path) => {
+                let mut writer = Connection::open(path)?;
+                writer.busy_timeout(Duration::from_secs(5))?;
+                writer.pragma_update(None, "journal_mode", "WAL")?;
+                // With WAL this syncs the log at every commit: what is acknowledged survives
+                // loss of power, not only of the process.
+                writer.pragma_update(None, "synchronous", "FULL")?;
+                writer.pragma_update(None, "cache_size", -65_536)?;
+                schema::migrate(&mut writer)?;
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                let connections = (0..readers)
+                    .map(|_| {
+                        let reader = Connection::open_with_flags(path, flags)?;
+                        reader.busy_timeout(Duration::from_secs(5))?;
+                        reader.pragma_update(None, "cache_size", -16_384)?;
+                        reader.set_prepared_statement_cache_capacity(64);
+                        Ok(Arc::new(Mutex::new(reader)))
+                    })
+                    .collect::<Result<_, rusqlite::Error>>()?;
+                Ok(Self {
+                    readers: Arc::new(Readers::new(connections)),
+                    writer: Arc::new(Mutex::new(writer)),
+                })
+            }
+        }
+    }
+
+    /// The writing connection. Only a log may take it.
+    pub fn writer(&self) -> Arc<Mutex<Connection>> {
+        Arc::clone(&self.writer)
+    }
+
+    /// Runs `query` on a reading connection, in one snapshot.
+    ///
+    /// # Errors
+    /// `Internal` when SQLite fails.
+    pub async fn read<T, F>(&self, query: F) -> Result<T, Status>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.readers);
+        let lost = |_| Status::storage(&"the reading task was lost");
+        let work = async move {
+            // Waiting here, not in a blocking thread, keeps the number of threads small.
+            let _permit = readers.permits.acquire().await.ok();
+            let readers = Arc::clone(&readers);
+            tokio::task::spawn_blocking(move || readers.run(query)).await
+        };
+        work.await
+            .map_err(lost)?
+            .map_err(|error| Status::storage(&error))
+    }
+}
+
+impl Readers {
+    fn new(connections: Vec<Arc<Mutex<Connection>>>) -> Self {
+        Self {
+            permits: Semaphore::new(connections.len()),
+            idle: Mutex::new(connections),
+        }
+    }
+
+    fn run<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let connection = lock(&self.idle).pop();
+        let Some(connection) = connection else {
+            return Err(rusqlite::Error::InvalidQuery);
+        };
+        let result = {
+            let guard = lock(&connection);
+            guard.unchecked_transaction().and_then(|snapshot| {
+                let result = query(&snapshot)?;
+                snapshot.finish()?;
+                Ok(result)
+            })
+        };
+        lock(&self.idle).push(connection);
+        result
+    }
+}
+
+/// Locks, also after another thread panicked: SQLite's own state is transactional.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
