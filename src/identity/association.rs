@@ -62,24 +62,21 @@ impl AssociationState {
         action: &Action<VerifiedSignature>,
         client_timestamp_ns: u64,
     ) -> Result<Self, IdentityError> {
-        if let Action::CreateInbox {
-            identifier,
-            nonce,
-            signature,
-        } = action
-        {
-            return match state {
-                Some(_) => Err(IdentityError::MultipleCreate),
-                None => Self::create(identifier, *nonce, signature),
+        let Some(mut state) = state else {
+            return match action {
+                Action::CreateInbox {
+                    identifier,
+                    nonce,
+                    signature,
+                } => Self::create(identifier, *nonce, signature),
+                _ => Err(IdentityError::NotCreated),
             };
-        }
-        let mut state = state.ok_or(IdentityError::NotCreated)?;
+        };
         let seen = |s: &VerifiedSignature| state.seen_signatures.contains(s.replay_bytes());
-        if action.signatures().any(seen) {
-            return Err(IdentityError::Replay);
-        }
+        let is_replay = action.signatures().any(seen);
         match action {
             Action::CreateInbox { .. } => return Err(IdentityError::MultipleCreate),
+            _ if is_replay => return Err(IdentityError::Replay),
             Action::AddAssociation {
                 new_member,
                 existing_member_signature,
