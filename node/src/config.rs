@@ -6,6 +6,7 @@ use clap::Parser;
 use tracing::level_filters::LevelFilter;
 
 use crate::{
+    contract::Endpoint,
     limits::{Rate, Rates},
     proxies::Network,
     view::Location,
@@ -51,6 +52,16 @@ pub struct Config {
         value_name = "NET"
     )]
     pub trusted_proxy: Vec<Network>,
+
+    /// Where to ask a chain about contract wallets, as in 1=https://example.org; may be repeated
+    #[arg(
+        long,
+        env = "SOTTO_ETH_RPC",
+        value_delimiter = ',',
+        hide_env_values = true,
+        value_name = "CHAIN=URL"
+    )]
+    pub eth_rpc: Vec<Endpoint>,
 
     /// Published messages a minute for one client address; 0 for no limit
     #[arg(

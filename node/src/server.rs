@@ -23,9 +23,9 @@ use tokio::{
 
 use crate::{
     config::Config,
-    contract::NoChains,
+    contract::Chains,
     fanout::{Fanout, QueueLimits},
-    http::{Files, Gated, Web},
+    http::{Files, Gated, Guard, Web},
     limits::{Charge, Limiter},
     log::{LocalLog, Log},
     metrics::Metrics,
@@ -116,7 +116,7 @@ impl Server {
                 topics: config.max_topics,
                 keepalive: config.keepalive(),
             },
-            contracts: Arc::new(NoChains),
+            contracts: Arc::new(Chains::new(&config.eth_rpc)),
             metrics,
             drain: draining,
             inboxes: Inboxes::default(),
@@ -201,19 +201,19 @@ async fn accept(
         web.node.metrics.connection();
         let (web, alive) = (Arc::clone(&web), alive.clone());
         tokio::spawn(async move {
-            connection(stream, peer, web).await;
-            drop((slot, alive));
+            connection(stream, peer, web, Guard::new((slot, alive))).await;
         });
     }
 }
 
-async fn connection(stream: TcpStream, peer: IpAddr, web: Arc<Web>) {
+async fn connection(stream: TcpStream, peer: IpAddr, web: Arc<Web>, guard: Guard) {
     // Small frames must not wait for an acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
     let mut drain = web.node.drain.clone();
     let stream = Gated::new(stream);
     let gate = stream.gate();
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(guard.clone());
         let (web, gate) = (Arc::clone(&web), gate.clone());
         async move {
             // HTTP/2 has frames of its own, and other streams on the same connection.

@@ -9,7 +9,7 @@ mod gate;
 mod grpc;
 mod socket;
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{any::Any, net::IpAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::{
@@ -34,6 +34,22 @@ use crate::{
     rpc::{self, Caller, Reply, Rpc},
     status::{Code, Status},
 };
+
+/// Held by everything that a connection becomes, a WebSocket too: as long as one is alive, the
+/// connection counts as open. Travels as an extension of the request.
+#[derive(Clone)]
+pub struct Guard {
+    _held: Arc<dyn Any + Send + Sync>,
+}
+
+impl Guard {
+    /// Drops `held` when the last clone is gone.
+    pub fn new(held: impl Any + Send + Sync) -> Self {
+        Self {
+            _held: Arc::new(held),
+        }
+    }
+}
 
 /// The HTTP face of a node.
 pub struct Web {

@@ -23,7 +23,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Body, text};
+use super::{Body, Guard, text};
 use crate::{
     limits::{Charge, ClientKey},
     node::Node,
@@ -64,14 +64,14 @@ pub fn upgrade(
             "expected a WebSocket upgrade with subprotocol sotto.subscribe.v1\n",
         );
     };
-    for charge in [Charge::Connection, Charge::Read] {
-        if node.limiter.charge(client, charge, 1).is_err() {
-            return text(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded\n");
-        }
+    if node.limiter.charge(client, Charge::Read, 1).is_err() {
+        return text(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded\n");
     }
+    let guard = request.extensions_mut().remove::<Guard>();
     let upgraded = hyper::upgrade::on(&mut request);
     let node = Arc::clone(node);
     tokio::spawn(async move {
+        let _guard = guard;
         if let Ok(upgraded) = upgraded.await {
             let config = WebSocketConfig::default()
                 .read_buffer_size(BUFFER)

@@ -1,7 +1,10 @@
 //! Signatures of contract wallets. Only their chain can say whether they are valid.
 
+mod chain;
+
 use std::sync::Arc;
 
+pub use chain::{Chains, Endpoint, NotAnEndpoint};
 use futures_util::future::BoxFuture;
 
 /// Is this `account_id`'s signature over `hash`, as of a block?
@@ -32,6 +35,9 @@ pub enum ChainError {
     /// The account id is not one of an EVM chain.
     #[error("the account id is not of the form eip155:<chain>:<address>")]
     Account,
+    /// The signature is longer than any wallet's.
+    #[error("the signature is too long")]
+    TooLong,
     /// No endpoint is configured for that chain.
     #[error("this node does not verify signatures of chain {0}")]
     UnknownChain(u64),
@@ -46,25 +52,5 @@ pub trait ContractVerifier: Send + Sync + 'static {
     fn verify(&self, question: Question) -> BoxFuture<'_, Result<Verdict, ChainError>>;
 }
 
-/// A verifier without any chain: says so for every account.
-pub struct NoChains;
-
-impl ContractVerifier for NoChains {
-    fn verify(&self, question: Question) -> BoxFuture<'_, Result<Verdict, ChainError>> {
-        let error = match chain_id(&question.account_id) {
-            Some(chain) => ChainError::UnknownChain(chain),
-            None => ChainError::Account,
-        };
-        Box::pin(futures_util::future::ready(Err(error)))
-    }
-}
-
 /// A shared verifier.
 pub type Contracts = Arc<dyn ContractVerifier>;
-
-/// The EVM chain of an account, if its address has the right form too.
-pub fn chain_id(account_id: &str) -> Option<u64> {
-    let account = sotto::identity::AccountId::parse(account_id).ok()?;
-    account.address().ok()?;
-    account.chain_id().ok()
-}
