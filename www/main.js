@@ -28,7 +28,7 @@ async function start() {
     app.replaceChildren(
       brokenScreen(error, {
         again: () => location.reload(),
-        register: async () => run(await Session.begin(wallet)),
+        register: async () => run(await Session.beginAnew(wallet)),
       }),
     );
   }

@@ -30,6 +30,8 @@ export class Session extends EventTarget {
   progress = null;
   /** What this person calls others, by inbox id. It stays in this browser. */
   #names = JSON.parse(localStorage.getItem(namesPlace) ?? '{}');
+  /** Conversations with messages that wait for the node. @type {Set<Entry>} */
+  #unsent = new Set();
   #loaded = Promise.resolve();
   #read = JSON.parse(localStorage.getItem(readPlace) ?? '{}');
 
@@ -47,9 +49,17 @@ export class Session extends EventTarget {
     return new Session(wallet, await Client.create(wallet.signer(), options()));
   }
 
+  /** Registers this browser again after what it had stored is gone. */
+  static async beginAnew(wallet) {
+    await Client.forgetStore(ethereum(wallet.address), options());
+    return Session.begin(wallet);
+  }
+
   /** Opens what this browser registered before, without the wallet. */
   static async resume(wallet) {
-    return new Session(wallet, await Client.build(ethereum(wallet.address), options()));
+    const client = await Client.build(ethereum(wallet.address), options());
+    if (!client.isReady) throw Object.assign(new Error('This browser is not registered'), { code: 'ERR_NOT_REGISTERED' });
+    return new Session(wallet, client);
   }
 
   /** Resolves when this conversation is known, or when it is certain that it is not. */
@@ -118,46 +128,70 @@ export class Session extends EventTarget {
   async refresh(id) {
     const entry = this.entries.get(id);
     if (!entry) return;
+    await entry.conversation.refresh();
     await this.#learn(entry.conversation);
     this.#tell('members', id);
     this.#tell('list');
   }
 
-  /** Takes note of a message, received or just sent. */
-  noteMessage(message) {
-    const entry = this.entries.get(message.conversationId);
-    if (entry && (!entry.last || message.sentAtNs >= entry.last.sentAtNs)) entry.last = message;
-    this.#tell('message', message);
-    this.#tell('list');
-    if (message.contentType?.typeId === 'group_updated') this.refresh(message.conversationId).catch(this.#report);
+  /** Sends what is stored and waits. Without the node it goes on waiting, until the connection is back. */
+  async publish(entry) {
+    this.#unsent.add(entry);
+    try {
+      await entry.conversation.publishMessages();
+      this.#unsent.delete(entry);
+    } catch (error) {
+      if (!error.retryable) this.#unsent.delete(entry);
+      // Its message says that it was not sent; only what no message shows is told here.
+      if (!error.retryable && error.code !== 'ERR_CLOSED') this.report(error);
+    }
   }
+
+  /** Takes note of a conversation's newest message. */
+  noteLast(message) {
+    const entry = this.entries.get(message.conversationId);
+    if (!entry || (entry.last && message.sentAtNs < entry.last.sentAtNs)) return;
+    entry.last = message;
+    this.#tell('list');
+  }
+
+  /** Tells that something failed which no screen is waiting for. */
+  report = (error) => this.#tell('problem', error);
 
   /** Shows what is stored at once, then asks the node what is new, then listens. */
   #follow() {
     const { client } = this;
     this.state = client.state;
     client.onState((state) => {
+      // Each attempt to connect is still being offline, until one succeeds.
+      if (state === 'connecting' && this.state === 'offline') return;
       this.state = state;
       this.#tell('state');
+      if (state === 'live') for (const entry of this.#unsent) this.publish(entry);
     });
-    this.#loaded = this.#loadList().catch(this.#report);
-    this.#loaded.then(() => this.#catchUp()).catch(this.#report);
-    this.#listen(() => client.conversations.stream(), (conversation) => this.add(conversation));
-    this.#listen(() => client.conversations.streamAllMessages(), async (message) => {
-      if (!this.entries.has(message.conversationId)) {
-        const conversation = await client.conversations.getConversationById(message.conversationId);
-        if (conversation) await this.#learn(conversation);
-      }
-      this.noteMessage(message);
-    });
+    this.#loaded = this.#loadList().catch(this.report);
+    this.#loaded.then(() => this.#catchUp()).catch(this.report);
+    const { conversations } = client;
+    const quietly = { disableSync: true }; // #catchUp asks for everything at once
+    this.#listen(() => conversations.stream(quietly), (conversation) => this.add(conversation));
+    this.#listen(() => conversations.streamChanges(), ({ id }) => this.refresh(id));
+    this.#listen(() => conversations.streamAllMessages(quietly), (message) => this.#take(message));
+    this.#listen(() => conversations.streamUpdatedMessages(), (message) => this.#take(message));
+  }
+
+  async #take(message) {
+    await this.ready(message.conversationId);
+    this.noteLast(message);
+    this.#tell('message', message);
+    if (message.contentType?.typeId === 'group_updated') await this.refresh(message.conversationId);
   }
 
   async #catchUp() {
     this.progress = { done: 0, total: 0 };
     try {
       await this.client.conversations.syncAll(undefined, {
-        onProgress: (progress) => {
-          this.progress = progress;
+        onProgress: (done, total) => {
+          this.progress = { done, total };
           this.#tell('state');
         },
       });
@@ -169,7 +203,8 @@ export class Session extends EventTarget {
   }
 
   async #loadList() {
-    for (const conversation of await this.client.conversations.list()) await this.#learn(conversation);
+    const conversations = await this.client.conversations.list();
+    await Promise.all(conversations.map((conversation) => this.#learn(conversation)));
     this.#tell('list');
   }
 
@@ -185,13 +220,11 @@ export class Session extends EventTarget {
 
   async #listen(open, take) {
     try {
-      for await (const item of await open()) await Promise.resolve(take(item)).catch(this.#report);
+      for await (const item of await open()) await Promise.resolve(take(item)).catch(this.report);
     } catch (error) {
-      this.#report(error);
+      this.report(error);
     }
   }
-
-  #report = (error) => this.#tell('problem', error);
 
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));

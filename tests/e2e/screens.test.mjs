@@ -148,17 +148,41 @@ test('a lost connection is shown and spoken, and so is its return', async () => 
   await close();
 });
 
-test('a message that could not be sent stays, and is sent when asked again', async () => {
+test('what is written without a connection waits in its place and leaves when the connection is back', async () => {
   const { page, close } = await open();
   await enter(page);
   await openConversation(page);
-  await page.evaluate(() => (globalThis.mock.steps.sendError = globalThis.mock.failure('ERR_NETWORK', 'unreachable', true)));
+  await page.evaluate(() => {
+    globalThis.mock.client.setState('offline');
+    globalThis.mock.steps.sendError = globalThis.mock.failure('ERR_NETWORK', 'unreachable', true);
+  });
   await write(page, 'I have the key');
-  await page.getByText('The node cannot be reached.').waitFor();
+  await page.getByText('· on its way').waitFor();
+  await page.evaluate(() => {
+    globalThis.mock.steps.sendError = null;
+    globalThis.mock.client.setState('live');
+  });
+  await page.getByText('· on its way').waitFor({ state: 'detached' });
+  assert.equal(await page.getByRole('log').getByText('I have the key').count(), 1);
+  await close();
+});
+
+test('a message that could not be sent stays until it is sent again or discarded', async () => {
+  const { page, close } = await open();
+  await enter(page);
+  await openConversation(page);
+  await page.evaluate(() => (globalThis.mock.steps.sendError = globalThis.mock.failure('ERR_PERMISSION_DENIED', 'no')));
+  await write(page, 'first');
+  await page.getByText('· not sent').waitFor();
+  await page.getByRole('alert').filter({ hasText: 'You do not have the right to do that in this group.' }).waitFor();
   await page.evaluate(() => (globalThis.mock.steps.sendError = null));
   await page.getByRole('button', { name: 'Send again' }).click();
-  await page.getByText('The node cannot be reached.').waitFor({ state: 'detached' });
-  assert.equal(await page.getByRole('log').getByText('I have the key').count(), 1);
+  await page.getByText('· not sent').waitFor({ state: 'detached' });
+  await page.evaluate(() => (globalThis.mock.steps.sendError = globalThis.mock.failure('ERR_PERMISSION_DENIED', 'no')));
+  await write(page, 'second');
+  await page.getByRole('button', { name: 'Discard' }).click();
+  await page.getByRole('log').getByText('second').waitFor({ state: 'detached' });
+  assert.equal(await page.getByRole('log').getByText('first').count(), 1);
   await close();
 });
 

@@ -36,7 +36,6 @@ function describe({ state, progress }) {
   if (state === 'offline') {
     return { words: 'Offline. What you write is kept and sent as soon as the node can be reached.', progress: null };
   }
-  if (state === 'connecting') return { words: 'Connecting…', progress: null };
   if (progress) {
     const { done, total } = progress;
     return { words: total > 0 ? `Catching up: ${done} of ${total} conversations` : 'Catching up…', progress };

@@ -86,7 +86,8 @@ export function peopleField(session, { label = 'People', initial = [] } = {}) {
     if (event.key === 'Backspace' && input.value === '') [...chosen.values()].pop()?.chip.querySelector('button').click();
   });
   input.addEventListener('paste', () => setTimeout(take));
-  input.addEventListener('blur', take);
+  // Not at once: a new chip would move the button from under the finger that presses it.
+  input.addEventListener('blur', () => setTimeout(take, 300));
   initial.forEach(add);
 
   return {

@@ -11,11 +11,17 @@ const pauseNs = 5n * 60n * 1_000_000_000n; // after this a sender's next message
 export class Timeline {
   element = h('div', { class: 'timeline' });
   #session;
+  #actions;
   /** @type {{ message: import('sotto').DecodedMessage, element: HTMLElement }[]} oldest first */
   #rows = [];
 
-  constructor(session) {
+  /**
+   * @param {import('../session.js').Session} session
+   * @param {Record<'sendAgain' | 'discard', (message: import('sotto').DecodedMessage) => void>} actions on what was not sent
+   */
+  constructor(session, actions) {
     this.#session = session;
+    this.#actions = actions;
   }
 
   /** The oldest message shown, or undefined. */
@@ -30,18 +36,29 @@ export class Timeline {
   /** Puts a message in its place, or takes over what changed in it. True when it was not there before. */
   put(message) {
     const known = this.#rows.findIndex((row) => row.message.id === message.id);
-    if (known >= 0) {
+    if (known >= 0 && this.#rows[known].message.sentAtNs === message.sentAtNs) {
       this.#rows[known].message = message;
       this.#decorate(known);
       return false;
     }
+    // One of ours that was sent has the node's time now, and with it perhaps another place.
+    if (known >= 0) this.remove(message.id);
     let index = this.#rows.length;
     while (index > 0 && this.#rows[index - 1].message.sentAtNs > message.sentAtNs) index--;
     const element = this.#make(message);
     this.element.insertBefore(element, this.#rows[index]?.element ?? null);
     this.#rows.splice(index, 0, { message, element });
     for (const near of [index - 1, index, index + 1]) this.#decorate(near);
-    return true;
+    return known < 0;
+  }
+
+  /** Takes a message out. */
+  remove(id) {
+    const index = this.#rows.findIndex(({ message }) => message.id === id);
+    if (index < 0) return;
+    this.#rows[index].element.remove();
+    this.#rows.splice(index, 1);
+    for (const near of [index - 1, index]) this.#decorate(near);
   }
 
   /** Writes names again, after addresses became known. */
@@ -70,6 +87,14 @@ export class Timeline {
     return element;
   }
 
+  #delivery(message) {
+    if (message.deliveryStatus === DeliveryStatus.Unpublished) return [' · on its way'];
+    if (message.deliveryStatus !== DeliveryStatus.Failed) return [];
+    const { sendAgain, discard } = this.#actions;
+    const action = (words, act) => h('button', { type: 'button', class: 'link', onclick: () => act(message) }, words);
+    return [' · not sent. ', action('Send again', sendAgain), ' ', action('Discard', discard)];
+  }
+
   /** What depends on the neighbours: the day's heading, where a turn begins and ends; and the delivery state. */
   #decorate(index) {
     const row = this.#rows[index];
@@ -82,8 +107,8 @@ export class Timeline {
     element.classList.toggle('new-day', newDay);
     element.classList.toggle('first', newDay || !sameTurn(before, message));
     element.classList.toggle('last', !after || !sameTurn(message, after) || !sameDay(message.sentAt, after.sentAt));
-    const delivery = element.querySelector('.delivery');
-    if (delivery) delivery.textContent = deliveryWords(message.deliveryStatus);
+    element.querySelector('.delivery')?.replaceChildren(...this.#delivery(message));
+    element.classList.toggle('failed', message.deliveryStatus === DeliveryStatus.Failed);
   }
 }
 
@@ -91,12 +116,8 @@ function sameTurn(a, b) {
   return a.senderInboxId === b.senderInboxId && isNote(a) === isNote(b) && b.sentAtNs - a.sentAtNs < pauseNs;
 }
 
-function deliveryWords(status) {
-  return { [DeliveryStatus.Unpublished]: ' · waiting to be sent', [DeliveryStatus.Failed]: ' · not sent' }[status] ?? '';
-}
-
 /** Text with its web addresses as links. */
-export function linked(text) {
+function linked(text) {
   return text.split(/(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]}'])/).map((part, i) =>
     i % 2 === 0 ? part : h('a', { href: part, target: '_blank', rel: 'noopener noreferrer' }, part),
   );

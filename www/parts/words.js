@@ -62,6 +62,7 @@ export function stateWords(state) {
 const sentences = {
   ERR_SIGNER_REJECTED: 'The wallet did not sign, so nothing was changed. You can try again.',
   ERR_SIGNER_MISMATCH: 'The wallet signed with another account than the one you chose.',
+  ERR_INVALID_IDENTIFIER: 'That is not an address.',
   ERR_NOT_REGISTERED: 'This browser is not registered for your address yet.',
   ERR_TOO_MANY_INSTALLATIONS: 'Your address is used in ten apps and browsers, which is the most there can be. Remove one of them first.',
   ERR_NOT_A_MEMBER: 'You are no longer in this group.',

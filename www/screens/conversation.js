@@ -2,9 +2,9 @@
 import { SortDirection } from 'sotto';
 import { h, icon, iconButton, speak } from '../parts/dom.js';
 import { preview } from '../parts/message.js';
-import { Timeline, linked } from '../parts/timeline.js';
+import { Timeline } from '../parts/timeline.js';
 import { voiceprint } from '../parts/voiceprint.js';
-import { counted, sentence } from '../parts/words.js';
+import { counted } from '../parts/words.js';
 import { to } from '../router.js';
 
 const page = 50n; // messages read at a time
@@ -12,13 +12,12 @@ const drafts = new Map(); // what was being written, by conversation id, for as 
 
 export function conversationScreen(session, entry) {
   const { id } = entry;
-  const timeline = new Timeline(session);
+  const timeline = new Timeline(session, { sendAgain, discard });
   const name = h('h1', { class: 'title', tabindex: -1 });
   const size = h('span', { class: 'sub' });
   const top = h('div', { class: 'top-of-log' });
-  const pending = h('div', { class: 'timeline' });
   // New messages are spoken one by one below; the log itself is silent, or it would read out what is loaded.
-  const log = h('div', { class: 'log', role: 'log', 'aria-live': 'off', 'aria-label': 'Messages', tabindex: 0 }, top, timeline.element, pending);
+  const log = h('div', { class: 'log', role: 'log', 'aria-live': 'off', 'aria-label': 'Messages', tabindex: 0 }, top, timeline.element);
   const toEnd = iconButton('down', 'To the newest message', () => scrollToEnd(), { class: 'to-end', hidden: true });
   const field = h('textarea', { id: 'words', rows: 1, placeholder: 'Write a message', 'aria-label': 'Message', enterkeyhint: 'send' });
   const composer = h(
@@ -44,6 +43,7 @@ export function conversationScreen(session, entry) {
     composer,
   );
 
+  const showProblem = (error) => session.report(error);
   let hasOlder = true;
   let loading = false;
   let atEnd = true;
@@ -58,40 +58,35 @@ export function conversationScreen(session, entry) {
     send(text);
   }
 
-  /** Shows the message at once and keeps it on screen, with a way to try again, until it is sent. */
+  /** Stored and shown at once; it leaves now, or as soon as the node can be reached. */
   async function send(text) {
-    const state = h('span', { class: 'delivery', role: 'status' }, 'sending…');
-    const row = h('article', { class: 'message mine first last pending' }, h('p', { class: 'text' }, ...linked(text)), h('p', { class: 'at' }, state));
-    row.dataset.text = text;
-    row.dataset.since = String(Date.now());
-    pending.append(row);
-    scrollToEnd();
     try {
-      await entry.conversation.sendText(text);
-      row.remove();
-      const messages = await loadNewest();
-      if (messages.length > 0) session.noteMessage(messages[messages.length - 1]);
-      scrollToEnd();
+      await entry.conversation.sendText(text, { optimistic: true });
     } catch (error) {
-      // What was stored before the node could not be reached is sent by the library itself, later.
-      await loadNewest().catch(showProblem);
-      if (!row.isConnected) return;
-      row.classList.add('failed');
-      state.replaceChildren(
-        `${sentence(error)} `,
-        h('button', { type: 'button', class: 'link', onclick: () => (row.remove(), send(text)) }, 'Send again'),
-        ' ',
-        h('button', { type: 'button', class: 'link', onclick: () => row.remove() }, 'Discard'),
-      );
+      if (field.value === '') field.value = text;
+      fit();
+      return showProblem(error);
     }
+    await loadNewest();
+    scrollToEnd();
+    session.publish(entry);
+  }
+
+  async function sendAgain(message) {
+    await entry.conversation.retryMessage(message.id).catch(showProblem);
+    await loadNewest();
+  }
+
+  async function discard(message) {
+    await entry.conversation.dropMessage(message.id).then(() => timeline.remove(message.id), showProblem);
   }
 
   async function loadNewest() {
     const messages = await entry.conversation.messages({ limit: page, direction: SortDirection.Descending });
     if (timeline.isEmpty && messages.length < Number(page)) hasOlder = false;
-    for (const message of messages.reverse()) show(message);
+    for (const message of messages.reverse()) timeline.put(message);
+    if (messages.length > 0) session.noteLast(messages[messages.length - 1]);
     showTop();
-    return messages;
   }
 
   async function loadOlder() {
@@ -112,15 +107,6 @@ export function conversationScreen(session, entry) {
     } finally {
       loading = false;
     }
-  }
-
-  function show(message) {
-    // Our own message can be read back before sending it has resolved.
-    if (message.senderInboxId === session.client.inboxId) {
-      const isThis = (row) => row.dataset.text === message.content && message.sentAt.getTime() >= Number(row.dataset.since);
-      [...pending.children].find(isThis)?.remove();
-    }
-    return timeline.put(message);
   }
 
   function showTop() {
@@ -179,7 +165,7 @@ export function conversationScreen(session, entry) {
   const on = (target, type, listener) => target.addEventListener(type, listener, { signal: stopped.signal });
   on(session, 'message', ({ detail: message }) => {
     if (message.conversationId !== id) return;
-    const isNew = show(message);
+    const isNew = timeline.put(message);
     if (isNew && atEnd) scrollToEnd();
     if (isNew && message.senderInboxId !== session.client.inboxId) speak(preview(session, message));
     seen();
@@ -191,11 +177,9 @@ export function conversationScreen(session, entry) {
   });
   on(document, 'visibilitychange', seen);
   const watchSize = new ResizeObserver(() => atEnd && scrollToEnd());
-  for (const part of [log, timeline.element, pending]) watchSize.observe(part);
+  for (const part of [log, timeline.element]) watchSize.observe(part);
 
   const watchTop = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && loadOlder().catch(showProblem), { root: log });
-  const showProblem = (error) => session.dispatchEvent(new CustomEvent('problem', { detail: error }));
-
   showNames();
   showActive().catch(showProblem);
   loadNewest()

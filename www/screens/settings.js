@@ -85,7 +85,7 @@ function installations(session) {
     );
   rows.append(row(client.installationId, true));
   client.preferences
-    ?.inboxState(true)
+    .fetchInboxState()
     .then(({ installations: all }) => {
       const ordered = [...all].sort((a, b) => Number(b.id === client.installationId) - Number(a.id === client.installationId));
       rows.replaceChildren(...ordered.map(({ id, clientTimestampNs }) => row(id, id === client.installationId, clientTimestampNs)));

@@ -34,11 +34,12 @@ export class LocalWallet {
 export class Client {
   inboxId = me.inboxId;
   installationId = '0f3d'.repeat(16);
+  isReady = true;
   state = 'live';
   #watchers = [];
   conversations = new Conversations();
   preferences = {
-    inboxState: async () => ({
+    fetchInboxState: async () => ({
       inboxId: me.inboxId,
       accountIdentifiers: [identifier(me)],
       installations: [
@@ -48,6 +49,7 @@ export class Client {
     }),
   };
 
+  static async forgetStore() {}
   static async create() {
     await steps.register;
     if (steps.registerError) throw steps.registerError;
@@ -79,7 +81,7 @@ class Conversations {
   }
   async syncAll(_consent, { onProgress } = {}) {
     for (const progress of steps.sync) {
-      onProgress?.(progress);
+      onProgress?.(progress.done, progress.total);
       await progress.until;
     }
   }
@@ -88,6 +90,12 @@ class Conversations {
   }
   async streamAllMessages() {
     return this.#messages;
+  }
+  async streamUpdatedMessages() {
+    return new Feed();
+  }
+  async streamChanges() {
+    return new Feed();
   }
   async getConversationById(id) {
     return this.#all.get(id);
@@ -133,10 +141,28 @@ class Group {
     const newest = found.slice(-Number(limit));
     return direction === 1 ? newest.reverse() : newest;
   }
+  async refresh() {
+    return this;
+  }
   async sendText(text) {
+    const message = this.#add(me, now(), { content: text, contentType: { typeId: 'text' }, deliveryStatus: 0 });
+    return message.id;
+  }
+  async publishMessages() {
     await steps.send;
+    for (const message of this.#log.filter(({ deliveryStatus }) => deliveryStatus === 0)) {
+      if (steps.sendError?.retryable) throw steps.sendError;
+      message.deliveryStatus = steps.sendError ? 2 : 1;
+      this.#emit({ ...message });
+    }
     if (steps.sendError) throw steps.sendError;
-    return this.receive(me, text).id;
+  }
+  async retryMessage(id) {
+    this.#log.find((message) => message.id === id).deliveryStatus = 0;
+    return this.publishMessages();
+  }
+  async dropMessage(id) {
+    this.#log = this.#log.filter((message) => message.id !== id);
   }
   async updateName(name) {
     this.name = name;
