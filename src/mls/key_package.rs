@@ -103,7 +103,18 @@ impl OwnKeyPackage {
         Self::from_bundle(&bundle, provider.crypto(), xwing_public, seed)
     }
 
-    pub(super) fn from_bundle(
+    /// The key package of a fixture, whose private keys are known.
+    #[cfg(test)]
+    pub(super) fn from_stored_bundle(
+        bundle: &KeyPackageBundle,
+        xwing_seed: Option<[u8; 32]>,
+    ) -> Result<Self, MlsError> {
+        let public = xwing_seed.and_then(|seed| kem::xwing_public(&seed));
+        let seed = Zeroizing::new(xwing_seed.unwrap_or_default());
+        Self::from_bundle(bundle, &RustCrypto::default(), public.unwrap_or_default(), seed)
+    }
+
+    fn from_bundle(
         bundle: &KeyPackageBundle,
         crypto: &RustCrypto,
         xwing_public: Vec<u8>,

@@ -11,6 +11,7 @@
 //! | `extensions.rs`, `policy/`, `facts.rs` | what members agree on |
 //! | `group.rs`, `commit.rs`, `process.rs` | a group: create, load, encrypt, commit, process |
 //! | `validate/` | whether a Commit is accepted |
+//! | `header.rs` | what of a message is not encrypted |
 //! | `key_package.rs`, `welcome/` | being added and adding |
 //! | `membership.rs` | planning who is to be added and removed |
 //! | `roles.rs` | who was what at which place in the log |
@@ -21,6 +22,7 @@ mod error;
 pub mod extensions;
 mod facts;
 mod group;
+mod header;
 mod held;
 pub mod hmac;
 pub mod key_package;
@@ -38,6 +40,7 @@ pub use error::MlsError;
 pub use extensions::{ConversationKind, ImmutableMetadata, Membership, MutableMetadata};
 pub use facts::{GroupFacts, Member};
 pub use group::{Group, NewGroup, PAST_EPOCHS};
+pub use header::{ContentKind, Header, header};
 pub use key_package::{OwnKeyPackage, VerifiedKeyPackage};
 pub use process::{ApplicationMessage, CommitReport, Incoming, SkipReason};
 pub use validate::{

@@ -1,6 +1,8 @@
 //! Several members on one host: what a group does over its life.
 
 mod groups;
+mod large;
+mod vectors;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
