@@ -431,3 +431,7 @@ pub(super) fn read_vector(bytes: &[u8]) -> Option<&[u8]> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "extensions_tests.rs"]
+mod tests;

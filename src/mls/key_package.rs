@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use openmls::prelude::tls_codec::{DeserializeBytes as _, Serialize as _};
+use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
 use openmls::prelude::{
     ApplicationIdExtension, CredentialType, Extension, ExtensionType, Extensions, KeyPackage,
     KeyPackageBundle, KeyPackageIn, KeyPackageVerifyError, LeafNode, Lifetime, ProposalType,
@@ -111,7 +111,12 @@ impl OwnKeyPackage {
     ) -> Result<Self, MlsError> {
         let public = xwing_seed.and_then(|seed| kem::xwing_public(&seed));
         let seed = Zeroizing::new(xwing_seed.unwrap_or_default());
-        Self::from_bundle(bundle, &RustCrypto::default(), public.unwrap_or_default(), seed)
+        Self::from_bundle(
+            bundle,
+            &RustCrypto::default(),
+            public.unwrap_or_default(),
+            seed,
+        )
     }
 
     fn from_bundle(
@@ -304,7 +309,7 @@ pub fn validate_upload(bytes: &[u8], now: u64) -> Result<InstallationId, KeyPack
 /// `now` has to agree.
 fn parse(bytes: &[u8], now: u64) -> Result<KeyPackage, KeyPackageFault> {
     let unverified =
-        KeyPackageIn::tls_deserialize_exact_bytes(bytes).map_err(|_| KeyPackageFault::Malformed)?;
+        KeyPackageIn::tls_deserialize_exact(bytes).map_err(|_| KeyPackageFault::Malformed)?;
     let credential = unverified.unverified_credential().credential;
     if credential.credential_type() != CredentialType::Basic {
         return Err(KeyPackageFault::Credential);

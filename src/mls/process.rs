@@ -4,7 +4,7 @@
 //! MLS library took and our rules did not is undone to the last byte: its sender may use the same
 //! ratchet generation again for its next one (CV-ROLLBACK).
 
-use openmls::prelude::tls_codec::DeserializeBytes as _;
+use openmls::prelude::tls_codec::Deserialize as _;
 use openmls::prelude::{
     ContentType, MlsMessageBodyIn, MlsMessageIn, ProcessedMessage, ProcessedMessageContent,
     ProtocolMessage, Sender, StagedCommit,
@@ -119,7 +119,7 @@ impl Group {
     /// The checks that need no keys.
     fn screen(&self, data: &[u8]) -> Result<ProtocolMessage, SkipReason> {
         let message =
-            MlsMessageIn::tls_deserialize_exact_bytes(data).map_err(|_| SkipReason::Malformed)?;
+            MlsMessageIn::tls_deserialize_exact(data).map_err(|_| SkipReason::Malformed)?;
         // Whatever comes in the clear is refused here: the wire format policy of the MLS library
         // does not cover external senders and new members.
         let MlsMessageBodyIn::PrivateMessage(message) = message.extract() else {

@@ -44,7 +44,9 @@ fn a_message_among_250_members_writes_less_than_the_budget() {
     creator.create(Preset::AllMembers.policies());
     let all: Vec<&Client> = others.iter().map(|client: &Client| client).collect();
     let mut members = membership(&logs, &all);
-    members.members.insert(creator.name(), logs.latest(creator.inbox.as_str()));
+    members
+        .members
+        .insert(creator.name(), logs.latest(creator.inbox.as_str()));
     let change = Change {
         add: others.iter().map(Client::verified).collect(),
         membership: Some(members),
@@ -52,7 +54,11 @@ fn a_message_among_250_members_writes_less_than_the_budget() {
     };
     let (commit, _) = creator.commit(change, &logs);
     let welcome = commit.welcome.unwrap();
-    println!("commit adding all: {} bytes, inner Welcome {} bytes", commit.bytes.len(), welcome.len());
+    println!(
+        "commit adding all: {} bytes, inner Welcome {} bytes",
+        commit.bytes.len(),
+        welcome.len()
+    );
 
     // A reader and some who write; the rest never come online.
     let (reader, writers) = others[..40].split_first_mut().unwrap();
@@ -105,12 +111,18 @@ fn a_message_among_250_members_writes_less_than_the_budget() {
             save(reader)
         );
         for writer in writers.iter_mut() {
-            assert!(matches!(writer.process(&commit.bytes, &logs), Incoming::Commit(_)));
+            assert!(matches!(
+                writer.process(&commit.bytes, &logs),
+                Incoming::Commit(_)
+            ));
         }
     }
     let start = Instant::now();
     reader.reload();
     println!("laying out and loading takes {:?}", start.elapsed());
     println!("worst message: {worst} bytes");
-    assert!(worst < MESSAGE_BUDGET, "{worst} bytes written for one message");
+    assert!(
+        worst < MESSAGE_BUDGET,
+        "{worst} bytes written for one message"
+    );
 }

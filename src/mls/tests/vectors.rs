@@ -3,7 +3,7 @@
 
 use base64ct::Encoding as _;
 use openmls::prelude::KeyPackageIn;
-use openmls::prelude::tls_codec::DeserializeBytes as _;
+use openmls::prelude::tls_codec::Deserialize as _;
 use prost::Message as _;
 use serde_json::Value;
 use sotto_proto::message_contents as contents;
@@ -28,7 +28,9 @@ fn array<const N: usize>(value: &Value) -> [u8; N] {
 
 /// Numbers of 64 bits are decimal text.
 fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| text(value).parse().unwrap())
+    value
+        .as_u64()
+        .unwrap_or_else(|| text(value).parse().unwrap())
 }
 
 fn text(value: &Value) -> &str {
@@ -45,7 +47,7 @@ struct Joiner {
 impl Joiner {
     fn new(joiner: &Value) -> Self {
         let public = bytes(&joiner["key_package"]);
-        let unverified = KeyPackageIn::tls_deserialize_exact_bytes(&public).unwrap();
+        let unverified = KeyPackageIn::tls_deserialize_exact(&public).unwrap();
         // The stored form of a bundle is its parts, one after the other.
         let bundle = [
             &*encode_value(&unverified).unwrap(),
@@ -116,19 +118,32 @@ fn an_official_group_is_joined_read_and_followed() {
         let facts = group.facts().unwrap();
         let context = group.mls.public_group().group_context();
         assert_eq!(facts.epoch, number(&expected["epoch"]));
-        assert_eq!(facts.epoch_authenticator, bytes(&expected["epoch_authenticator"]));
+        assert_eq!(
+            facts.epoch_authenticator,
+            bytes(&expected["epoch_authenticator"])
+        );
         assert_eq!(context.tree_hash(), bytes(&expected["tree_hash"]));
         let transcript = bytes(&expected["confirmed_transcript_hash"]);
         assert_eq!(context.confirmed_transcript_hash(), transcript);
-        assert_eq!(facts.mutable.attribute(extensions::GROUP_NAME), text(&expected["group_name"]));
-        let order: Vec<&str> =
-            expected["extensions"].as_array().unwrap().iter().map(text).collect();
+        assert_eq!(
+            facts.mutable.attribute(extensions::GROUP_NAME),
+            text(&expected["group_name"])
+        );
+        let order: Vec<&str> = expected["extensions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(text)
+            .collect();
         assert_eq!(extension_types(group), order);
     };
     assert_state(&group, &fixture["joined"]);
     let facts = group.facts().unwrap();
     let description = text(&fixture["joined"]["description"]);
-    assert_eq!(facts.mutable.attribute(extensions::DESCRIPTION), description);
+    assert_eq!(
+        facts.mutable.attribute(extensions::DESCRIPTION),
+        description
+    );
     assert_eq!(facts.permissions.preset(), Some(Preset::AllMembers));
 
     // A message.
@@ -137,7 +152,10 @@ fn an_official_group_is_joined_read_and_followed() {
     let user_key = array(&message["user_key"]);
     let period = number(&message["period"]);
     let key = hmac::derive_key(&user_key, &facts.group_id, period).unwrap();
-    assert_eq!(hmac::sender_hmac(&key, &data).unwrap(), array(&message["sender_hmac"]));
+    assert_eq!(
+        hmac::sender_hmac(&key, &data).unwrap(),
+        array(&message["sender_hmac"])
+    );
     let Incoming::Application(received) = group.process(&data, 0, &logs, &rules).unwrap() else {
         panic!("no message");
     };
@@ -153,8 +171,12 @@ fn an_official_group_is_joined_read_and_followed() {
 
     // A commit (MLS-52).
     let commit = &fixture["commit"];
-    let incoming = group.process(&bytes(&commit["data"]), 0, &logs, &rules).unwrap();
-    let Incoming::Commit(report) = incoming else { panic!("{incoming:?}") };
+    let incoming = group
+        .process(&bytes(&commit["data"]), 0, &logs, &rules)
+        .unwrap();
+    let Incoming::Commit(report) = incoming else {
+        panic!("{incoming:?}")
+    };
     assert_state(&group, commit);
     let change = &report.change;
     assert_eq!(change.committer.inbox_id, text(&creator["inbox_id"]));
@@ -175,16 +197,27 @@ fn assert_joins(joiner: &Joiner, inner: &[u8], group: &Value, expected: &Value) 
     let mut joined = joining.into_group(View::empty()).unwrap();
     let facts = joined.facts().unwrap();
     assert_eq!(facts.epoch, number(&expected["epoch"]));
-    assert_eq!(facts.epoch_authenticator, bytes(&expected["epoch_authenticator"]));
+    assert_eq!(
+        facts.epoch_authenticator,
+        bytes(&expected["epoch_authenticator"])
+    );
     let data = bytes(&group["next_message"]);
-    let incoming = joined.process(&data, 0, &Logs::default(), &Rules::default()).unwrap();
-    let Incoming::Application(message) = incoming else { panic!("{incoming:?}") };
+    let incoming = joined
+        .process(&data, 0, &Logs::default(), &Rules::default())
+        .unwrap();
+    let Incoming::Application(message) = incoming else {
+        panic!("{incoming:?}")
+    };
     assert_eq!(message.plaintext, bytes(&group["next_message_plaintext"]));
 }
 
 fn message_cursor(expected: &Value) -> Option<u64> {
     let metadata = bytes(&expected["welcome_metadata"]);
-    Some(contents::WelcomeMetadata::decode(metadata.as_slice()).unwrap().message_cursor)
+    Some(
+        contents::WelcomeMetadata::decode(metadata.as_slice())
+            .unwrap()
+            .message_cursor,
+    )
 }
 
 #[test]
@@ -253,12 +286,22 @@ fn official_key_packages_are_valid_within_their_lifetime() {
         let present = now();
         // The signature checks come first, so an expired one has passed them.
         let valid = lasts.0 <= present && present < lasts.1;
-        let expected = if valid { Ok(id) } else { Err(KeyPackageFault::Lifetime) };
+        let expected = if valid {
+            Ok(id)
+        } else {
+            Err(KeyPackageFault::Lifetime)
+        };
         assert_eq!(validate_upload(&data, present), expected);
         let fetched = validate_fetched(&data, &id, inbox, present);
-        assert_eq!(fetched.as_ref().map(VerifiedKeyPackage::installation_id), expected.as_ref().copied());
+        assert_eq!(
+            fetched.as_ref().map(VerifiedKeyPackage::installation_id),
+            expected.as_ref().copied()
+        );
         if let Ok(verified) = fetched {
-            assert_eq!(verified.recipient().algorithm, welcome::WrapperAlgorithm::XWing);
+            assert_eq!(
+                verified.recipient().algorithm,
+                welcome::WrapperAlgorithm::XWing
+            );
             assert!(verified.recipient().takes_pointers);
         }
         let wrong_time = validate_upload(&data, lasts.1);
@@ -285,6 +328,9 @@ fn headers_of_official_messages_are_read_without_keys() {
         };
         assert_eq!(kind, text(&decoded["content_type"]));
         let incoming = clients[0].process(&data, &logs);
-        assert!(matches!(incoming, Incoming::Skip(SkipReason::OtherGroup)), "{incoming:?}");
+        assert!(
+            matches!(incoming, Incoming::Skip(SkipReason::OtherGroup)),
+            "{incoming:?}"
+        );
     }
 }

@@ -4,7 +4,8 @@ fn rows(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let fresh = View::empty();
     fresh.restore(&view.savepoint());
     let rows = fresh.changes().into_iter();
-    rows.map(|(key, value)| (key, value.unwrap().to_vec())).collect()
+    rows.map(|(key, value)| (key, value.unwrap().to_vec()))
+        .collect()
 }
 
 /// A store that takes changes as they come.
@@ -13,11 +14,17 @@ fn apply(stored: &mut BTreeMap<Vec<u8>, Vec<u8>>, view: &View) -> usize {
     for (key, value) in &changes {
         match value {
             Some(value) => drop(stored.insert(key.clone(), value.to_vec())),
-            None => assert!(stored.remove(key).is_some(), "deleted a row that was not there"),
+            None => assert!(
+                stored.remove(key).is_some(),
+                "deleted a row that was not there"
+            ),
         }
     }
     view.mark_saved();
-    changes.iter().map(|(_, value)| value.as_ref().map_or(0, |value| value.len())).sum()
+    changes
+        .iter()
+        .map(|(_, value)| value.as_ref().map_or(0, |value| value.len()))
+        .sum()
 }
 
 fn load(stored: &BTreeMap<Vec<u8>, Vec<u8>>) -> View {
@@ -84,9 +91,17 @@ fn any_sequence_of_edits_leaves_the_store_equal_to_a_fresh_layout() {
     for (step, dice) in random.iter().map(|byte| usize::from(*byte)).enumerate() {
         let place = (dice * 7919 + step * 104_729) % value.len().max(1);
         match dice % 5 {
-            0 => value.splice(place..place, noise(dice + 1, step as u64)).for_each(drop),
-            1 => value.drain(place..(place + dice).min(value.len())).for_each(drop),
-            2 => value.iter_mut().skip(place).take(40).for_each(|byte| *byte ^= 0x5a),
+            0 => value
+                .splice(place..place, noise(dice + 1, step as u64))
+                .for_each(drop),
+            1 => value
+                .drain(place..(place + dice).min(value.len()))
+                .for_each(drop),
+            2 => value
+                .iter_mut()
+                .skip(place)
+                .take(40)
+                .for_each(|byte| *byte ^= 0x5a),
             3 if dice > 250 => value.truncate(100),
             _ => {}
         }
@@ -171,7 +186,14 @@ fn damaged_rows_are_refused() {
     };
     let chunk = stored.keys().find(|key| key[0] == 0xff).unwrap();
     assert_eq!(without(chunk), Err(ViewError::MissingChunk));
-    for value in [vec![], vec![1], vec![2, 0, 7], vec![1, 2, 7], vec![1, 1, 0x80], vec![1, 1, 255, 255, 255, 255, 255, 255, 1]] {
+    for value in [
+        vec![],
+        vec![1],
+        vec![2, 0, 7],
+        vec![1, 2, 7],
+        vec![1, 1, 0x80],
+        vec![1, 1, 255, 255, 255, 255, 255, 255, 1],
+    ] {
         let refused = View::from_rows(vec![(vec![1], value.clone())]).map(drop);
         assert!(refused.is_err(), "{value:?}");
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use openmls::prelude::tls_codec::DeserializeBytes as _;
+use openmls::prelude::tls_codec::Deserialize as _;
 use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, StagedWelcome};
 
 use super::super::extensions::{
@@ -75,8 +75,8 @@ impl Joining {
         key_packages: &[OwnKeyPackage],
         key: &InstallationKey,
     ) -> Result<Self, WelcomeError> {
-        let message = MlsMessageIn::tls_deserialize_exact_bytes(inner)
-            .map_err(|_| WelcomeError::Malformed)?;
+        let message =
+            MlsMessageIn::tls_deserialize_exact(inner).map_err(|_| WelcomeError::Malformed)?;
         let MlsMessageBodyIn::Welcome(welcome) = message.extract() else {
             return Err(WelcomeError::Malformed);
         };
