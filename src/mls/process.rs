@@ -117,7 +117,7 @@ impl Group {
     }
 
     /// The checks that need no keys.
-    fn screen(&self, data: &[u8]) -> Result<ProtocolMessage, SkipReason> {
+    pub(super) fn screen(&self, data: &[u8]) -> Result<ProtocolMessage, SkipReason> {
         let message =
             MlsMessageIn::tls_deserialize_exact(data).map_err(|_| SkipReason::Malformed)?;
         // Whatever comes in the clear is refused here: the wire format policy of the MLS library

@@ -1,7 +1,9 @@
 //! Several members on one host: what a group does over its life.
 
 mod groups;
+mod hostile;
 mod large;
+mod robustness;
 mod vectors;
 
 use std::collections::{BTreeMap, BTreeSet};

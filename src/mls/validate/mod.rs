@@ -28,6 +28,8 @@ pub(super) use staged::proposer_inbox;
 pub use verdict::{Accepted, CommitChange, Pause, RejectCode, Rejection, Rules, Verdict};
 
 use identity::Resolver;
+#[cfg(test)]
+pub(super) use staged::context_bytes;
 pub(super) use staged::validate;
 
 /// The state before a Commit.
