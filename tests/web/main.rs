@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod browser;
+mod mls_clock;
 mod store_connection;
 mod store_context;
 mod store_contract;

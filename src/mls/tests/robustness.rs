@@ -194,7 +194,7 @@ fn readers_of_our_own_and_of_shared_state_take_anything() {
     };
     let mut dice = Dice(11);
     for _ in 0..500 {
-        drop(header(&dice.damage(&text)));
+        let _ = header(&dice.damage(&text));
         drop(ImmutableMetadata::decode(
             &dice.damage(&facts.metadata.encode()),
         ));
