@@ -6,7 +6,7 @@ use std::{
 };
 
 use sotto::identity::AssociationState;
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, watch};
 
 use crate::{
     contract::Contracts,
@@ -44,6 +44,8 @@ pub struct Node {
     pub limiter: Limiter,
     /// Request limits.
     pub limits: RequestLimits,
+    /// Memory for large requests, in units of [`UPLOAD_UNIT`](crate::http::UPLOAD_UNIT).
+    pub uploads: Arc<Semaphore>,
     /// Limits of XIP-83 streams.
     pub session: SessionLimits,
     /// Contract wallets.

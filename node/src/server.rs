@@ -25,7 +25,7 @@ use crate::{
     config::Config,
     contract::Chains,
     fanout::{Fanout, QueueLimits},
-    http::{Files, Gated, Guard, Web},
+    http::{Files, Gated, Guard, UPLOAD_UNIT, Web},
     limits::{Charge, Limiter},
     log::{LocalLog, Log},
     metrics::Metrics,
@@ -37,6 +37,8 @@ use crate::{
 
 /// Bytes that wait for one slow subscriber before it is cut off.
 const QUEUE_BYTES: usize = 16 << 20;
+/// Bytes of large requests that are held at the same time, all clients together.
+const UPLOAD_BYTES: usize = 256 << 20;
 /// Parallel calls and streams of one HTTP/2 connection.
 const MAX_STREAMS: u32 = 1_000;
 /// Flow control: enough for large uploads without a pause for every window.
@@ -112,6 +114,9 @@ impl Server {
                 batch: config.max_batch,
                 topics: config.max_topics,
             },
+            uploads: Arc::new(Semaphore::new(
+                UPLOAD_BYTES.max(config.max_request).div_ceil(UPLOAD_UNIT),
+            )),
             session: SessionLimits {
                 topics: config.max_topics,
                 keepalive: config.keepalive(),

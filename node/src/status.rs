@@ -110,6 +110,12 @@ impl fmt::Display for Status {
 
 impl std::error::Error for Status {}
 
+impl From<rusqlite::Error> for Status {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::storage(&error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

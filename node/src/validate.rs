@@ -14,6 +14,15 @@ use crate::{
     topic,
 };
 
+/// Bytes of a key package. Official ones have 1.7 kB.
+pub const MAX_KEY_PACKAGE: usize = 16 << 10;
+/// Bytes of an identity update. One that revokes hundreds of installations fits.
+pub const MAX_IDENTITY_UPDATE: usize = 128 << 10;
+/// Different signatures of an identity update: each costs the node a verification.
+pub const MAX_SIGNATURES: usize = 64;
+/// Bytes of a commit log entry. Official ones have 92.
+pub const MAX_COMMIT_LOG_ENTRY: usize = 4 << 10;
+
 /// Checks one message of a `SendGroupMessages`.
 ///
 /// # Errors
@@ -89,6 +98,9 @@ pub fn welcome(input: api::WelcomeMessageInput) -> Result<Welcome, Status> {
 /// `InvalidArgument` for anything that another client would refuse.
 pub fn key_package(upload: Option<api::KeyPackageUpload>) -> Result<KeyPackage, Status> {
     let data = upload.unwrap_or_default().key_package_tls_serialized;
+    if data.len() > MAX_KEY_PACKAGE {
+        return Err(Status::exhausted("the key package is too large"));
+    }
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -111,6 +123,12 @@ pub fn commit_log_entry(input: api::PublishCommitLogRequest) -> Result<CommitLog
         .ok_or_else(|| Status::invalid("the commit log entry has no signature"))?;
     if input.serialized_commit_log_entry.is_empty() {
         return Err(Status::invalid("the commit log entry is empty"));
+    }
+    let bytes = input.serialized_commit_log_entry.len()
+        + signature.bytes.len()
+        + signature.public_key.len();
+    if bytes > MAX_COMMIT_LOG_ENTRY {
+        return Err(Status::exhausted("the commit log entry is too large"));
     }
     Ok(CommitLogEntry {
         group_id: topic::group_id(&input.group_id)?,

@@ -14,7 +14,10 @@ use http::{
 };
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::timeout,
+};
 
 use super::body::{Body, Part};
 use crate::{
@@ -162,13 +165,28 @@ fn trailers_frame(status: Option<&Status>) -> Bytes {
     frame(FLAG_TRAILERS, text.as_bytes())
 }
 
-/// Reads the one message of a unary or server-streaming request.
+/// A request's message, and its share of the memory for large requests.
+pub struct Upload {
+    /// The message.
+    pub message: Bytes,
+    _share: Option<OwnedSemaphorePermit>,
+}
+
+/// Requests up to this size need no share.
+const SMALL: usize = 64 << 10;
+/// Bytes of one permit of [`Node::uploads`].
+pub const UPLOAD_UNIT: usize = 1 << 10;
+
+/// Reads the one message of a unary or server-streaming request. A large one waits until there
+/// is memory for it.
 ///
 /// # Errors
 /// `InvalidArgument` for a body that is not exactly one frame, `ResourceExhausted` for one that
 /// is too large, `Unimplemented` for compression.
-pub async fn read_message(mut body: Incoming, limit: usize) -> Result<Bytes, Status> {
+pub async fn read_message(node: &Node, mut body: Incoming) -> Result<Upload, Status> {
+    let limit = node.limits.request_bytes;
     let mut buffer = BytesMut::new();
+    let mut share = None;
     let read = async {
         while let Some(chunk) = body.frame().await {
             let chunk = chunk.map_err(|_| Status::invalid("the request was cut off"))?;
@@ -179,16 +197,23 @@ pub async fn read_message(mut body: Incoming, limit: usize) -> Result<Bytes, Sta
                 return Err(too_large());
             }
             buffer.extend_from_slice(&chunk);
-            check_head(&buffer, limit)?;
+            let length = frame_length(&buffer, limit)?.unwrap_or(0);
+            if share.is_none() && length.max(buffer.len()) > SMALL {
+                let units = u32::try_from(length.div_ceil(UPLOAD_UNIT)).unwrap_or(u32::MAX);
+                let uploads = Arc::clone(&node.uploads);
+                share = uploads.acquire_many_owned(units).await.ok();
+            }
         }
         Ok(())
     };
     timeout(READ_TIMEOUT, read)
         .await
         .map_err(|_| Status::invalid("the request took too long"))??;
-    let message = take_frame(&mut buffer, limit)?;
-    match message {
-        Some(message) if buffer.is_empty() => Ok(message),
+    match take_frame(&mut buffer, limit)? {
+        Some(message) if buffer.is_empty() => Ok(Upload {
+            message,
+            _share: share,
+        }),
         _ => Err(Status::invalid("the body is not one whole frame")),
     }
 }
@@ -197,15 +222,18 @@ fn too_large() -> Status {
     Status::exhausted("the request is too large")
 }
 
-/// Refuses what can be refused by its first bytes.
-fn check_head(buffer: &[u8], limit: usize) -> Result<(), Status> {
+/// The length of the first frame's message, once its head is there. Refuses what can be refused
+/// by its first bytes.
+fn frame_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, Status> {
     match buffer {
         [0, a, b, c, d, ..] => {
             let length = u32::from_be_bytes([*a, *b, *c, *d]);
-            let fits = usize::try_from(length).is_ok_and(|length| length <= limit);
-            fits.then_some(()).ok_or_else(too_large)
+            let length = usize::try_from(length)
+                .ok()
+                .filter(|length| *length <= limit);
+            length.map(Some).ok_or_else(too_large)
         }
-        [] | [0, ..] => Ok(()),
+        [] | [0, ..] => Ok(None),
         [1, ..] => Err(Status::new(
             Code::Unimplemented,
             "compressed messages are not supported",
@@ -216,17 +244,13 @@ fn check_head(buffer: &[u8], limit: usize) -> Result<(), Status> {
 
 /// Takes a whole message off the front, if it is there.
 fn take_frame(buffer: &mut BytesMut, limit: usize) -> Result<Option<Bytes>, Status> {
-    check_head(buffer, limit)?;
-    let Some(head) = buffer.first_chunk::<HEAD>() else {
-        return Ok(None);
-    };
-    let [_, a, b, c, d] = *head;
-    let length = u32::from_be_bytes([a, b, c, d]) as usize;
-    if buffer.len() < HEAD + length {
-        return Ok(None);
+    match frame_length(buffer, limit)? {
+        Some(length) if buffer.len() >= HEAD + length => {
+            buffer.advance(HEAD);
+            Ok(Some(buffer.split_to(length).freeze()))
+        }
+        _ => Ok(None),
     }
-    buffer.advance(HEAD);
-    Ok(Some(buffer.split_to(length).freeze()))
 }
 
 /// The messages of a server-streaming RPC, until the client goes or the node drains.
@@ -332,11 +356,12 @@ mod tests {
 
     #[test]
     fn compression_unknown_flags_and_large_frames_are_refused_at_the_head() {
-        let code = |bytes: &[u8]| check_head(bytes, 10).map_err(|status| status.code);
+        let code = |bytes: &[u8]| frame_length(bytes, 10).map_err(|status| status.code);
         assert_eq!(code(&[1]), Err(Code::Unimplemented));
         assert_eq!(code(&[0x80, 0, 0, 0, 0]), Err(Code::InvalidArgument));
         assert_eq!(code(&[0, 0, 0, 0, 11]), Err(Code::ResourceExhausted));
-        assert_eq!(code(&[0, 0, 0, 0, 10]), Ok(()));
+        assert_eq!(code(&[0, 0, 0, 0, 10]), Ok(Some(10)));
+        assert_eq!(code(&[0, 0, 0, 0]), Ok(None));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use hyper::body::Incoming;
 pub use body::Body;
 pub use files::Files;
 pub use gate::{Gate, Gated};
-pub use grpc::Framing;
+pub use grpc::{Framing, UPLOAD_UNIT};
 
 use crate::{
     limits::ClientKey,
@@ -152,8 +152,8 @@ impl Web {
             let session = grpc::session(node, client, body)?;
             return Ok(framing.stream(session));
         }
-        let message = grpc::read_message(body, node.limits.request_bytes).await?;
-        match rpc::call(Caller { node, client }, rpc, message).await? {
+        let upload = grpc::read_message(node, body).await?;
+        match rpc::call(Caller { node, client }, rpc, &upload.message).await? {
             Reply::Message(message) => Ok(framing.message(message.into())),
             Reply::Stream(feed) => Ok(framing.stream(grpc::feed(feed, node.drain.clone()))),
         }

@@ -3,7 +3,10 @@
 //! An update is verified against the log as it stands, then offered to the log together with the
 //! sequence id that it was verified against. If another update came first, it is verified anew.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use futures_util::future::join_all;
 use sotto::identity::{
@@ -13,13 +16,14 @@ use sotto::identity::{
 };
 use sotto_proto::identity_api as api;
 
-use super::{Caller, bounded};
+use super::{Answer, Caller, bounded};
 use crate::{
     contract::{ChainError, Question},
     node::Node,
     record::{Identifier, IdentityUpdate, Record},
     status::{Code, Status},
     topic::{self, InboxId},
+    validate::{MAX_IDENTITY_UPDATE, MAX_SIGNATURES},
     view::{Outcome, query},
 };
 
@@ -38,11 +42,15 @@ pub async fn publish_identity_update(
     let bytes = request
         .identity_update
         .ok_or_else(|| Status::invalid("no identity update"))?;
-    if bytes.len() > node.limits.envelope_bytes {
+    if bytes.len() > MAX_IDENTITY_UPDATE {
         return Err(Status::exhausted("the identity update is too large"));
     }
     let update = SignedUpdate::decode(&bytes).map_err(|error| refused(&error))?;
     let inbox = topic::inbox_id(update.inbox_id())?;
+    let signatures: HashSet<_> = update.signatures().collect();
+    if signatures.len() > MAX_SIGNATURES {
+        return Err(Status::invalid("too many signatures in one update"));
+    }
 
     // Before anything is locked or read: a chain may take seconds, and the signatures say
     // nothing about the log.
@@ -81,7 +89,7 @@ async fn attempt(
 ) -> Result<Outcome, Status> {
     let log = node
         .view
-        .read(move |view| query::identity_updates(view, inbox, 0))
+        .read(move |view| Ok(query::identity_updates(view, inbox, 0)?))
         .await?;
     if log.iter().any(|entry| entry.item == bytes) {
         return Ok(Outcome::Duplicate);
@@ -188,18 +196,20 @@ pub async fn get_identity_updates(
     request: api::GetIdentityUpdatesRequest,
 ) -> Result<api::GetIdentityUpdatesResponse, Status> {
     use api::get_identity_updates_response::{IdentityUpdateLog, Response};
-    caller.read().await?;
+    caller.read(request.requests.len()).await?;
     bounded("requests", request.requests.len(), caller.node.limits.batch)?;
     let responses = caller
         .node
         .view
         .read(move |view| {
+            let mut size = Answer::default();
             let answer = |asked: api::get_identity_updates_request::Request| {
                 // No update is stored for another form of id.
                 let rows = match topic::inbox_id(&asked.inbox_id) {
                     Ok(inbox) => query::identity_updates(view, inbox, asked.sequence_id)?,
                     Err(_) => vec![],
                 };
+                size.add(rows.iter().map(|row| row.item.len()).sum())?;
                 let updates = rows
                     .into_iter()
                     .map(|row| IdentityUpdateLog {
@@ -225,7 +235,7 @@ pub async fn get_inbox_ids(
     request: api::GetInboxIdsRequest,
 ) -> Result<api::GetInboxIdsResponse, Status> {
     use api::get_inbox_ids_response::Response;
-    caller.read().await?;
+    caller.read(request.requests.len()).await?;
     bounded(
         "identifiers",
         request.requests.len(),
@@ -266,7 +276,7 @@ pub async fn verify_signatures(
     request: api::VerifySmartContractWalletSignaturesRequest,
 ) -> Result<api::VerifySmartContractWalletSignaturesResponse, Status> {
     use api::verify_smart_contract_wallet_signatures_response::ValidationResponse;
-    caller.read().await?;
+    caller.read(request.signatures.len()).await?;
     bounded("signatures", request.signatures.len(), MAX_CONTRACT_CHECKS)?;
     let invalid = |error: String| ValidationResponse {
         is_valid: false,

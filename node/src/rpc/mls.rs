@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sotto_proto::mls_api as api;
 
-use super::{Caller, bounded};
+use super::{Answer, Caller, bounded};
 use crate::{
     record::{CommitLogEntry, GroupMessage, Record, Stored, Welcome},
     status::Status,
@@ -39,7 +39,7 @@ pub async fn query_group_messages(
     caller: Caller<'_>,
     request: api::QueryGroupMessagesRequest,
 ) -> Result<api::QueryGroupMessagesResponse, Status> {
-    caller.read().await?;
+    caller.read(1).await?;
     if request.group_id.is_empty() {
         return Err(Status::invalid("no group id"));
     }
@@ -47,7 +47,7 @@ pub async fn query_group_messages(
     let (messages, paging_info) = caller
         .node
         .view
-        .read(move |view| query::group_messages(view, &request.group_id, page))
+        .read(move |view| Ok(query::group_messages(view, &request.group_id, page)?))
         .await?;
     Ok(api::QueryGroupMessagesResponse {
         messages: messages
@@ -64,7 +64,7 @@ pub async fn get_newest_group_message(
     request: api::GetNewestGroupMessageRequest,
 ) -> Result<api::GetNewestGroupMessageResponse, Status> {
     use api::get_newest_group_message_response::Response;
-    caller.read().await?;
+    caller.read(request.group_ids.len()).await?;
     bounded(
         "group ids",
         request.group_ids.len(),
@@ -74,12 +74,14 @@ pub async fn get_newest_group_message(
         .node
         .view
         .read(move |view| {
+            let mut answer = Answer::default();
             let newest = |group_id: &Vec<u8>| {
                 // No message is stored for an id of another length.
                 let Ok(group_id) = topic::group_id(group_id) else {
                     return Ok(Response::default());
                 };
                 let found = query::newest_group_message(view, group_id, request.include_content)?;
+                answer.add(found.as_ref().map_or(0, |found| found.item.data.len()))?;
                 Ok(Response {
                     group_message: found.map(Stored::<GroupMessage>::into_wire),
                 })
@@ -128,7 +130,7 @@ pub async fn query_welcome_messages(
     caller: Caller<'_>,
     request: api::QueryWelcomeMessagesRequest,
 ) -> Result<api::QueryWelcomeMessagesResponse, Status> {
-    caller.read().await?;
+    caller.read(1).await?;
     if request.installation_key.is_empty() {
         return Err(Status::invalid("no installation key"));
     }
@@ -136,7 +138,7 @@ pub async fn query_welcome_messages(
     let (messages, paging_info) = caller
         .node
         .view
-        .read(move |view| query::welcomes(view, &request.installation_key, page))
+        .read(move |view| Ok(query::welcomes(view, &request.installation_key, page)?))
         .await?;
     Ok(api::QueryWelcomeMessagesResponse {
         messages: messages
@@ -187,7 +189,7 @@ pub async fn fetch_key_packages(
     request: api::FetchKeyPackagesRequest,
 ) -> Result<api::FetchKeyPackagesResponse, Status> {
     use api::fetch_key_packages_response::KeyPackage;
-    caller.read().await?;
+    caller.read(request.installation_keys.len()).await?;
     bounded(
         "installation keys",
         request.installation_keys.len(),
@@ -197,13 +199,16 @@ pub async fn fetch_key_packages(
         .node
         .view
         .read(move |view| {
+            let mut answer = Answer::default();
             let fetch = |key: &Vec<u8>| {
                 let found = match topic::installation_key(key) {
                     Ok(key) => query::key_package(view, key)?,
                     Err(_) => None,
                 };
+                let key_package_tls_serialized = found.unwrap_or_default();
+                answer.add(key_package_tls_serialized.len())?;
                 Ok(KeyPackage {
-                    key_package_tls_serialized: found.unwrap_or_default(),
+                    key_package_tls_serialized,
                 })
             };
             request.installation_keys.iter().map(fetch).collect()
@@ -236,7 +241,7 @@ pub async fn batch_query_commit_log(
     caller: Caller<'_>,
     request: api::BatchQueryCommitLogRequest,
 ) -> Result<api::BatchQueryCommitLogResponse, Status> {
-    caller.read().await?;
+    caller.read(request.requests.len()).await?;
     bounded(
         "commit log queries",
         request.requests.len(),
@@ -319,7 +324,7 @@ async fn subscribe(
     topics: Vec<(Topic, u64)>,
     on_lag: OnLag,
 ) -> Result<Feed, Status> {
-    caller.read().await?;
+    caller.read(topics.len()).await?;
     bounded("filters", topics.len(), caller.node.limits.topics)?;
     let mut feed = Feed::new(Arc::clone(&caller.node.view), &caller.node.fanout, on_lag);
     feed.add_wave(1, topics, false);

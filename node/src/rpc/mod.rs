@@ -4,7 +4,6 @@
 mod identity;
 mod mls;
 
-use bytes::Bytes;
 use prost::Message;
 use sotto_proto::paths;
 
@@ -13,6 +12,7 @@ use crate::{
     node::Node,
     status::Status,
     subscribe::feed::Feed,
+    view::query::MAX_ANSWER,
 };
 
 macro_rules! rpcs {
@@ -65,6 +65,9 @@ rpcs! {
     VerifySmartContractWalletSignatures = VERIFY_SMART_CONTRACT_WALLET_SIGNATURES;
 }
 
+/// Entries of a batch that cost as much as one more call.
+const READ_CHUNK: usize = 100;
+
 /// Who calls, and what they are charged.
 #[derive(Clone, Copy)]
 pub struct Caller<'a> {
@@ -79,9 +82,10 @@ impl Caller<'_> {
         self.node.limiter.charge(self.client, charge, cost)
     }
 
-    /// A read: charged, and answered from a view that shows all that was acknowledged.
-    async fn read(&self) -> Result<(), Status> {
-        self.charge(Charge::Read, 1)?;
+    /// A read of `entries` things: charged, and answered from a view that shows all that was
+    /// acknowledged.
+    async fn read(&self, entries: usize) -> Result<(), Status> {
+        self.charge(Charge::Read, 1 + entries / READ_CHUNK)?;
         self.node.log.catch_up().await
     }
 
@@ -104,12 +108,12 @@ pub enum Reply {
 /// # Errors
 /// The status to answer with; nothing was stored then, or storing failed half-way and the same
 /// request may be sent again.
-pub async fn call(caller: Caller<'_>, rpc: Rpc, request: Bytes) -> Result<Reply, Status> {
+pub async fn call(caller: Caller<'_>, rpc: Rpc, request: &[u8]) -> Result<Reply, Status> {
     // A macro, since the handlers borrow the caller and have types of their own.
     macro_rules! unary {
         ($handler:path) => {
             Ok(Reply::Message(
-                $handler(caller, decode(&request)?).await?.encode_to_vec(),
+                $handler(caller, decode(request)?).await?.encode_to_vec(),
             ))
         };
     }
@@ -117,12 +121,12 @@ pub async fn call(caller: Caller<'_>, rpc: Rpc, request: Bytes) -> Result<Reply,
         Rpc::SendGroupMessages => unary!(mls::send_group_messages),
         Rpc::QueryGroupMessages => unary!(mls::query_group_messages),
         Rpc::GetNewestGroupMessage => unary!(mls::get_newest_group_message),
-        Rpc::SubscribeGroupMessages => mls::subscribe_group_messages(caller, decode(&request)?)
+        Rpc::SubscribeGroupMessages => mls::subscribe_group_messages(caller, decode(request)?)
             .await
             .map(Reply::Stream),
         Rpc::SendWelcomeMessages => unary!(mls::send_welcome_messages),
         Rpc::QueryWelcomeMessages => unary!(mls::query_welcome_messages),
-        Rpc::SubscribeWelcomeMessages => mls::subscribe_welcome_messages(caller, decode(&request)?)
+        Rpc::SubscribeWelcomeMessages => mls::subscribe_welcome_messages(caller, decode(request)?)
             .await
             .map(Reply::Stream),
         Rpc::UploadKeyPackage => unary!(mls::upload_key_package),
@@ -141,8 +145,30 @@ pub async fn call(caller: Caller<'_>, rpc: Rpc, request: Bytes) -> Result<Reply,
     }
 }
 
-fn decode<T: Message + Default>(bytes: &Bytes) -> Result<T, Status> {
-    T::decode(bytes.as_ref()).map_err(|_| Status::invalid("the request does not decode"))
+fn decode<T: Message + Default>(bytes: &[u8]) -> Result<T, Status> {
+    T::decode(bytes).map_err(|_| Status::invalid("the request does not decode"))
+}
+
+/// Adds up the parts of an answer that has no pages.
+#[derive(Default)]
+struct Answer {
+    bytes: usize,
+}
+
+impl Answer {
+    /// Makes room for `bytes` more.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` when no client could decode the answer.
+    fn add(&mut self, bytes: usize) -> Result<(), Status> {
+        self.bytes += bytes;
+        if self.bytes > MAX_ANSWER {
+            return Err(Status::exhausted(
+                "the answer would be too large: ask for fewer at once",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Refuses requests with no entries or more than `most`.

@@ -82,31 +82,26 @@ enum Phase {
 struct Wave {
     id: u64,
     history_only: bool,
-    /// Topics and the cursors that they were added with.
+    /// Topics, each with the id up to which this wave has delivered it. Order is only relied on
+    /// within a topic.
     topics: HashMap<Topic, u64>,
     phase: Phase,
-    /// Everything up to these ids has been delivered.
-    welcomes_through: u64,
-    groups_through: u64,
     /// Live messages that arrived during `Rest`.
     held_back: Vec<Arc<Envelope>>,
 }
 
 impl Wave {
-    fn through(&mut self, kind: Kind) -> &mut u64 {
-        match kind {
-            Kind::Group => &mut self.groups_through,
-            Kind::Welcome => &mut self.welcomes_through,
-        }
-    }
-
-    /// The id up to which `topic` needs nothing more from this wave.
-    fn cursor(&self, topic: &Topic) -> Option<u64> {
-        let through = match topic.kind() {
-            Kind::Group => self.groups_through,
-            Kind::Welcome => self.welcomes_through,
-        };
-        self.topics.get(topic).map(|cursor| through.max(*cursor))
+    /// Keeps what is still to be delivered, and counts it as delivered.
+    fn take(&mut self, mut envelopes: Vec<Arc<Envelope>>) -> Vec<Arc<Envelope>> {
+        envelopes.retain(|envelope| match self.topics.get_mut(&envelope.topic) {
+            Some(cursor) if envelope.id > *cursor => {
+                *cursor = envelope.id;
+                true
+            }
+            // Delivered, or the topic has left the wave.
+            _ => false,
+        });
+        envelopes
     }
 }
 
@@ -167,8 +162,8 @@ impl Feed {
             Some(State::InWave(other)) => {
                 // Nothing that the other wave had not delivered yet may be skipped.
                 let other = self.waves.iter().find(|wave| wave.id == *other);
-                let reached = other.and_then(|wave| wave.cursor(topic));
-                *cursor = reached.map_or(*cursor, |reached| reached.min(*cursor));
+                let reached = other.and_then(|wave| wave.topics.get(topic));
+                *cursor = reached.map_or(*cursor, |reached| *reached.min(cursor));
                 true
             }
             None => true,
@@ -187,8 +182,6 @@ impl Feed {
             history_only,
             topics,
             phase: Phase::History(Kind::Welcome),
-            welcomes_through: 0,
-            groups_through: 0,
             held_back: Vec::new(),
         });
         true
@@ -241,9 +234,9 @@ impl Feed {
         let (Phase::History(kind) | Phase::Rest(kind)) = wave.phase;
         let topics = wave
             .topics
-            .keys()
-            .filter(|topic| topic.kind() == kind)
-            .filter_map(|topic| Some((*topic, wave.cursor(topic)?)))
+            .iter()
+            .filter(|(topic, _)| topic.kind() == kind)
+            .map(|(topic, cursor)| (*topic, *cursor))
             .collect::<Vec<_>>();
         let view = Arc::clone(&self.view);
         Some(tokio::spawn(async move {
@@ -251,7 +244,8 @@ impl Feed {
                 return Ok(Window::nothing());
             }
             let scan = Scan { kind, topics };
-            view.read(move |connection| scan.window(connection)).await
+            view.read(move |connection| Ok(scan.window(connection)?))
+                .await
         }))
     }
 
@@ -259,14 +253,7 @@ impl Feed {
     fn window(&mut self, window: Window) -> Option<Event> {
         let mut wave = self.waves.pop_front()?;
         let (Phase::History(kind) | Phase::Rest(kind)) = wave.phase;
-        // Topics may have left the wave while this was read.
-        let envelopes: Vec<_> = window
-            .envelopes
-            .into_iter()
-            .filter(|envelope| wave.topics.contains_key(&envelope.topic))
-            .collect();
-        let through = wave.through(kind);
-        *through = window.through.max(*through);
+        let envelopes = wave.take(window.envelopes);
 
         let mut done = false;
         if window.exhausted {
@@ -284,7 +271,7 @@ impl Feed {
             }
         }
         if done && envelopes.is_empty() {
-            return Some(self.finish(wave));
+            return self.finish(wave);
         }
         let event = (!envelopes.is_empty()).then_some(Event::Messages {
             wave: Some(wave.id),
@@ -301,41 +288,34 @@ impl Feed {
     }
 
     /// Delivers what arrived live during the last read, and then the end of the wave.
-    fn finish(&mut self, mut wave: Wave) -> Event {
-        let mut held_back = std::mem::take(&mut wave.held_back);
-        held_back.retain(|envelope| {
-            wave.cursor(&envelope.topic)
-                .is_some_and(|cursor| envelope.id > cursor)
-        });
-        if let Some(first) = held_back.first() {
-            // One kind a frame; ids of the other kind are kept for the next round.
-            let kind = first.topic.kind();
-            let (now, later): (Vec<_>, Vec<_>) = held_back
-                .into_iter()
-                .partition(|envelope| envelope.topic.kind() == kind);
-            wave.held_back = later;
-            let last = now.last().map_or(0, |envelope| envelope.id);
-            let through = wave.through(kind);
-            *through = last.max(*through);
+    fn finish(&mut self, mut wave: Wave) -> Option<Event> {
+        // One kind a frame: the other kind's turn is the next round.
+        let held_back = std::mem::take(&mut wave.held_back);
+        let kind = held_back.first().map(|first| first.topic.kind());
+        let (now, later) = held_back
+            .into_iter()
+            .partition(|envelope| Some(envelope.topic.kind()) == kind);
+        wave.held_back = later;
+        let envelopes = wave.take(now);
+        if !envelopes.is_empty() || !wave.held_back.is_empty() {
             let id = wave.id;
             self.waves.push_front(wave);
-            return Event::Messages {
+            return (!envelopes.is_empty()).then_some(Event::Messages {
                 wave: Some(id),
-                envelopes: now,
-            };
+                envelopes,
+            });
         }
-        for topic in wave.topics.keys() {
+        for (topic, floor) in &wave.topics {
             if wave.history_only {
                 self.topics.remove(topic);
             } else {
-                let floor = wave.cursor(topic).unwrap_or(0);
-                self.topics.insert(*topic, State::Live { floor });
+                self.topics.insert(*topic, State::Live { floor: *floor });
             }
         }
-        Event::WaveDone {
+        Some(Event::WaveDone {
             wave: wave.id,
             topics: wave.topics.into_keys().collect(),
-        }
+        })
     }
 
     /// Takes a live message.

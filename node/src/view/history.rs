@@ -31,8 +31,6 @@ pub struct Scan {
 pub struct Window {
     /// Messages in ascending order, over all topics.
     pub envelopes: Vec<Arc<Envelope>>,
-    /// Every message of the topics with an id up to this one has now been returned.
-    pub through: u64,
     /// Whether nothing else was there.
     pub exhausted: bool,
 }
@@ -42,15 +40,13 @@ impl Window {
     pub fn nothing() -> Self {
         Self {
             envelopes: Vec::new(),
-            through: 0,
             exhausted: true,
         }
     }
 }
 
 impl Scan {
-    /// Reads the next window. Ids become visible in order, so what is stored later is above
-    /// `Window::through` of an exhausted window.
+    /// Reads the next window: all that the topics hold above their cursors, up to some id.
     pub fn window(&self, connection: &Connection) -> rusqlite::Result<Window> {
         let (list, fetch) = match self.kind {
             Kind::Group => (
@@ -87,7 +83,6 @@ impl Scan {
         ids.sort_unstable();
 
         let mut exhausted = end == u64::MAX;
-        let mut through = 0;
         let mut bytes = 0;
         let mut envelopes = Vec::new();
         let mut statement = connection.prepare_cached(fetch)?;
@@ -101,12 +96,10 @@ impl Scan {
                 Kind::Welcome => query::welcome(row).map(Envelope::welcome),
             })?;
             bytes += envelope.message.len();
-            through = id;
             envelopes.push(envelope);
         }
         Ok(Window {
             envelopes,
-            through,
             exhausted,
         })
     }

@@ -115,11 +115,11 @@ impl View {
     /// Runs `query` on a reading connection, in one snapshot.
     ///
     /// # Errors
-    /// `Internal` when SQLite fails.
+    /// Those of the query; `Internal` when SQLite fails.
     pub async fn read<T, F>(&self, query: F) -> Result<T, Status>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Status> + Send + 'static,
     {
         let readers = Arc::clone(&self.readers);
         let lost = |_| Status::storage(&"the reading task was lost");
@@ -129,9 +129,7 @@ impl View {
             let readers = Arc::clone(&readers);
             tokio::task::spawn_blocking(move || readers.run(query)).await
         };
-        work.await
-            .map_err(lost)?
-            .map_err(|error| Status::storage(&error))
+        work.await.map_err(lost)?
     }
 }
 
@@ -143,21 +141,18 @@ impl Readers {
         }
     }
 
-    fn run<T>(
-        &self,
-        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<T> {
+    fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Status>) -> Result<T, Status> {
         let connection = lock(&self.idle).pop();
         let Some(connection) = connection else {
-            return Err(rusqlite::Error::InvalidQuery);
+            return Err(Status::storage(&"more readers than connections"));
         };
         let result = {
             let guard = lock(&connection);
-            guard.unchecked_transaction().and_then(|snapshot| {
-                let result = query(&snapshot)?;
-                snapshot.finish()?;
-                Ok(result)
-            })
+            match guard.unchecked_transaction() {
+                // Dropping it ends it; there is nothing to roll back.
+                Ok(snapshot) => query(&snapshot),
+                Err(error) => Err(error.into()),
+            }
         };
         lock(&self.idle).push(connection);
         result

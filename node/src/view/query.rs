@@ -11,9 +11,10 @@ use crate::{
 /// Messages in a full page. Clients take a shorter page for the last one.
 pub const PAGE: u32 = 100;
 
-/// Bytes after which a page ends early: no client decodes a response of more than 25 MiB, so a
-/// longer page could never be read. The cursor of such a page is set, like that of a full one.
-const PAGE_BYTES: usize = 20 << 20;
+/// Bytes that an answer may have: no client decodes more than 25 MiB. A page ends early before
+/// it grows beyond this, with its cursor set like that of a full one; what has no pages is
+/// refused.
+pub const MAX_ANSWER: usize = 20 << 20;
 
 /// Which page of a topic is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Page {
         while let Some(row) = rows.next()? {
             let (size, item) = read(row)?;
             bytes += size;
-            if bytes > PAGE_BYTES && !items.is_empty() {
+            if bytes > MAX_ANSWER && !items.is_empty() {
                 return Ok((items, self.to_wire(last, true)));
             }
             last = Some(item.id);

@@ -184,6 +184,12 @@ async fn broken_bodies_get_a_typed_status_on_every_rpc() {
         .post(paths::QUERY_GROUP_MESSAGES, &vec![0; 200_000])
         .await;
     assert!(failed.unary::<()>().is_err());
+    let metrics = plain(&node, "GET /metrics HTTP/1.1").await;
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    assert!(
+        metrics.contains("\nsotto_log_records_total 0\n"),
+        "nothing was stored"
+    );
 }
 
 #[tokio::test]

@@ -994,6 +994,56 @@ async fn without_a_chain_contract_signatures_are_answered_one_by_one() {
 }
 
 #[tokio::test]
+async fn what_has_no_pages_is_bounded_in_size() {
+    let node = TestNode::start().await;
+    for client in node.both().await {
+        let oversized = upload(vec![0; 20_000]);
+        assert_eq!(
+            client
+                .call::<()>(paths::UPLOAD_KEY_PACKAGE, oversized)
+                .await
+                .unwrap_err()
+                .0,
+            RESOURCE_EXHAUSTED
+        );
+        let oversized = publish(vec![0; 200_000]);
+        let failed = client
+            .call::<id::PublishIdentityUpdateResponse>(paths::PUBLISH_IDENTITY_UPDATE, oversized)
+            .await;
+        assert_eq!(failed.unwrap_err().0, RESOURCE_EXHAUSTED);
+        let requests = vec![commit_log_entry(unique_bytes(), &[0; 5_000])];
+        let failed = client
+            .call::<()>(
+                paths::BATCH_PUBLISH_COMMIT_LOG,
+                api::BatchPublishCommitLogRequest { requests },
+            )
+            .await;
+        assert_eq!(failed.unwrap_err().0, RESOURCE_EXHAUSTED);
+
+        let group: [u8; 16] = unique_bytes();
+        let large = input(private_message(group, 1, &vec![unique() as u8; 5_000_000]));
+        client
+            .call::<()>(paths::SEND_GROUP_MESSAGES, send(vec![large]))
+            .await
+            .unwrap();
+        let newest = async |count| {
+            let request = api::GetNewestGroupMessageRequest {
+                group_ids: vec![group.to_vec(); count],
+                include_content: true,
+            };
+            client
+                .call::<api::GetNewestGroupMessageResponse>(
+                    paths::GET_NEWEST_GROUP_MESSAGE,
+                    request,
+                )
+                .await
+        };
+        assert_eq!(newest(4).await.unwrap().responses.len(), 4);
+        assert_eq!(newest(5).await.unwrap_err().0, RESOURCE_EXHAUSTED);
+    }
+}
+
+#[tokio::test]
 async fn an_envelope_above_the_limit_is_refused() {
     let node = TestNode::with(|config| config.max_envelope = 20_000).await;
     for client in node.both().await {

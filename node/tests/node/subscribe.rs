@@ -724,6 +724,37 @@ async fn adding_topics_while_others_publish_leaves_no_gap_and_no_duplicate() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_that_does_not_read_is_cut_off() {
+    let node = TestNode::with(|c| c.queue = 8).await;
+    let publisher = Publisher(node.native().await);
+    for mut stream in [Stream::h2(&node).await, Stream::socket(&node).await] {
+        let group = unique_bytes();
+        stream.started().await;
+        stream
+            .mutate(1, &[(group_topic(group), 0)], &[], false)
+            .await;
+        stream.wave(1).await;
+        for n in 0..40_u8 {
+            let large = input(private_message(group, 1, &vec![n; 400_000]));
+            publisher
+                .0
+                .call::<()>(paths::SEND_GROUP_MESSAGES, send(vec![large]))
+                .await
+                .unwrap();
+        }
+        let mut seen = 0;
+        let code = loop {
+            match stream.next().await {
+                Ok(_) => seen += 1,
+                Err(code) => break code,
+            }
+        };
+        assert_eq!(code, 10);
+        assert!(seen < 40);
+    }
+}
+
 #[tokio::test]
 async fn broken_sockets_get_a_typed_close() {
     let node = TestNode::start().await;
