@@ -13,4 +13,7 @@ pub mod mls;
 pub mod net;
 pub mod store;
 
+#[cfg(target_arch = "wasm32")]
+mod wasm;
+
 pub use error::{Code, Error, Result};

@@ -87,7 +87,7 @@ mod tests {
         ApplicationMessage {
             epoch,
             leaf: sender as u32,
-            inbox_id: inbox(sender),
+            inbox_id: inbox(sender).to_string(),
             plaintext: vec![],
         }
     }

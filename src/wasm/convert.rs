@@ -81,7 +81,7 @@ pub fn installations(value: JsValue) -> Result<Vec<InstallationId>> {
         .map(|item| {
             let id = match item.as_string() {
                 Some(text) => InstallationId::parse(&text).ok(),
-                None => InstallationId::from_slice(&js_sys::Uint8Array::new(&item).to_vec()),
+                None => InstallationId::try_from(js_sys::Uint8Array::new(&item).to_vec().as_slice()).ok(),
             };
             id.ok_or_else(|| Error::new(Code::InvalidArgument, "an installation id has 32 bytes"))
         })

@@ -109,11 +109,11 @@ pub fn personal_sign(private_key: &[u8], text: &str) -> Result<Vec<u8>, JsValue>
 #[wasm_bindgen(js_name = encryptAttachment)]
 pub fn encrypt_attachment_js(attachment: JsValue) -> Result<JsValue, JsValue> {
     out(required::<Attachment>(attachment, "attachment").and_then(|attachment| {
-        let mut randomness = AttachmentRandomness::default();
+        let mut randomness = AttachmentRandomness { secret: [0; 32], salt: [0; 32], nonce: [0; 12] };
         for bytes in [&mut randomness.secret[..], &mut randomness.salt[..], &mut randomness.nonce[..]] {
             getrandom::fill(bytes).map_err(Error::internal)?;
         }
-        to_js(&encrypt_attachment(&attachment, randomness)?)
+        to_js(&encrypt_attachment(&attachment, &randomness)?)
     }))
 }
 
