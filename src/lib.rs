@@ -5,6 +5,7 @@
 //! and `net` reach the world behind traits, `client` is the engine over them, and `wasm` is the
 //! only part that JavaScript sees.
 
+pub mod archive;
 pub mod client;
 pub mod content;
 pub mod error;

@@ -28,9 +28,9 @@ pub mod message_contents {
     include!(concat!(env!("OUT_DIR"), "/xmtp.mls.message_contents.rs"));
 }
 
-/// `xmtp.device_sync.content`: the sync group of an inbox's own installations.
+/// `xmtp.device_sync` and below: archives, and the sync group of an inbox's own installations.
 pub mod device_sync {
-    include!(concat!(env!("OUT_DIR"), "/xmtp.device_sync.content.rs"));
+    include!(concat!(env!("OUT_DIR"), "/xmtp.device_sync.rs"));
 }
 
 /// RPC paths, `/package.Service/Method`, as HTTP sees them.
