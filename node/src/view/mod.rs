@@ -163,3 +163,126 @@ impl Readers {
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::{GroupMessage, Record},
+        topic::{Kind, Topic},
+    };
+
+    fn message(group: u8, text: &str) -> Record {
+        Record::GroupMessage(GroupMessage {
+            group_id: [group; 16],
+            data: text.into(),
+            sender_hmac: vec![],
+            should_push: false,
+            is_commit: false,
+        })
+    }
+
+    #[tokio::test]
+    async fn applying_is_idempotent_by_content_and_position_is_part_of_the_transaction() {
+        let view = View::open(&Location::Memory, 1).unwrap();
+        let connection = view.writer();
+        {
+            let mut guard = lock(&connection);
+            let transaction = guard.transaction().unwrap();
+            let first = apply(&transaction, 7, 70, &message(1, "a")).unwrap();
+            assert_eq!(first, Outcome::Stored(7));
+            let again = apply(&transaction, 8, 80, &message(1, "a")).unwrap();
+            assert_eq!(again, Outcome::Duplicate);
+            let position = Position {
+                last_id: 7,
+                last_ns: 70,
+            };
+            save_position(&transaction, 0, position).unwrap();
+            // Not committed: neither is there afterwards.
+        }
+        assert_eq!(
+            load_position(&lock(&connection), 0).unwrap(),
+            Position::default()
+        );
+        let page = Page::from_wire(None);
+        let (rows, _) = view
+            .read(move |view| Ok(query::group_messages(view, &[1; 16], page)?))
+            .await
+            .unwrap();
+        assert!(rows.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_scan_is_one_ascending_pass_in_bounded_windows() {
+        let view = View::open(&Location::Memory, 1).unwrap();
+        {
+            let connection = view.writer();
+            let guard = lock(&connection);
+            for id in 1..=5_000_u64 {
+                let group = if id % 10 == 0 { 2 } else { 1 };
+                apply(&guard, id, id, &message(group, &id.to_string())).unwrap();
+            }
+        }
+        let mut cursors = vec![(Topic::Group([1; 16]), 0), (Topic::Group([2; 16]), 2_500)];
+        let mut ids = vec![];
+        loop {
+            let scan = Scan {
+                kind: Kind::Group,
+                topics: cursors.clone(),
+            };
+            let window = view.read(move |view| Ok(scan.window(view)?)).await.unwrap();
+            assert!(window.envelopes.len() <= 1_024);
+            for envelope in &window.envelopes {
+                ids.push(envelope.id);
+                for (topic, cursor) in &mut cursors {
+                    if *topic == envelope.topic {
+                        *cursor = envelope.id;
+                    }
+                }
+            }
+            if window.exhausted {
+                break;
+            }
+        }
+        let wanted: Vec<u64> = (1..=5_000)
+            .filter(|id| id % 10 != 0 || *id > 2_500)
+            .collect();
+        assert_eq!(ids, wanted);
+    }
+
+    #[test]
+    fn no_query_scans_or_sorts_a_table() {
+        let view = View::open(&Location::Memory, 1).unwrap();
+        let connection = view.writer();
+        let guard = lock(&connection);
+        // Every shape of `query` and `apply`, and what its plan has to use.
+        let shapes = [
+            ("= ?1 AND id > ?2 ORDER BY id ASC LIMIT ?3", "rowid>?"),
+            ("= ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3", "rowid<?"),
+            ("= ?1 ORDER BY id DESC LIMIT 1", "=?)"),
+            ("= ?1 AND digest = ?2", "digest=?"),
+        ];
+        for (table, topic) in [
+            ("group_messages", "group_id"),
+            ("welcomes", "installation_key"),
+            ("commit_log", "group_id"),
+        ] {
+            for (shape, wanted) in shapes {
+                let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {topic} {shape}");
+                let mut statement = guard.prepare(&sql).unwrap();
+                let parameters = vec![1; statement.parameter_count()];
+                let plan: Vec<String> = statement
+                    .query_map(rusqlite::params_from_iter(parameters), |row| row.get(3))
+                    .unwrap()
+                    .collect::<Result<_, _>>()
+                    .unwrap();
+                let plan = plan.join("; ");
+                assert!(
+                    plan.starts_with("SEARCH") && !plan.contains("B-TREE"),
+                    "{sql}: {plan}"
+                );
+                assert!(plan.contains(wanted), "{sql}: {plan}");
+            }
+        }
+    }
+}
