@@ -1,6 +1,7 @@
 //! One conversation: sending, reading, members, metadata, roles.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::env::Env;
 use super::intent::{Outgoing, is_published};
@@ -23,6 +24,9 @@ const CHECK_BEFORE_SEND_NS: u64 = 5_000_000_000;
 const CHECK_BEFORE_SYNC_NS: u64 = 30 * 60 * 1_000_000_000;
 /// Age at which our leaf key is renewed, in nanoseconds.
 const ROTATE_NS: u64 = 30 * 24 * 3600 * 1_000_000_000;
+
+/// How long after the last send our messages are read back.
+const READ_BACK_AFTER: Duration = Duration::from_millis(250);
 
 /// `GroupMembershipState` of a member that asked to be removed.
 const PENDING_REMOVE: i32 = 4;
@@ -185,29 +189,34 @@ impl<E: Env> Client<E> {
         Ok(())
     }
 
-    /// Reads our messages back shortly, unless the subscription does it anyway.
+    /// Reads our messages back once no more of them are being sent, unless the subscription has
+    /// done it by then.
     fn read_back_soon(&self, id: GroupId) {
-        if !self.reading_back.borrow_mut().insert(id) {
+        let now = self.env.now_ns();
+        if self.reading_back.borrow_mut().insert(id, now).is_some() {
             return;
         }
         let client = self.clone();
         self.env.spawn(Box::pin(async move {
-            client
-                .env
-                .sleep(std::time::Duration::from_millis(250))
-                .await;
-            client.reading_back.borrow_mut().remove(&id);
-            if client.is_closed() {
-                return;
+            loop {
+                client.env.sleep(READ_BACK_AFTER).await;
+                let last = client.reading_back.borrow().get(&id).copied().unwrap_or(0);
+                if client.is_closed() {
+                    return;
+                }
+                if client.env.now_ns().saturating_sub(last) >= READ_BACK_AFTER.as_nanos() as u64 {
+                    break;
+                }
             }
+            client.reading_back.borrow_mut().remove(&id);
             let open = client
                 .step(id, async |step| {
                     Ok(step.group.intents.values().any(is_published))
                 })
                 .await;
             if matches!(open, Ok(true)) {
-                // A failure shows in the message's state, and the next sync tries again.
-                let _ = client.pass(id, &mut BTreeMap::new()).await;
+                // What fails here is tried again by the next sync.
+                let _ = client.receive(id).await;
             }
         }));
     }

@@ -131,18 +131,23 @@ impl<E: Env> Inner<E> {
         published
     }
 
-    /// Sends again, byte for byte, what the log does not hold.
+    /// Sends again, byte for byte, what the log does not hold and the node has not acknowledged.
     async fn resend(&self, id: GroupId) -> Result<()> {
         let sending = self.groups.sending(id);
         let _turn = sending.lock().await;
         let outgoing = self
             .step(id, async |step| {
-                Ok(step
+                let open = step
                     .group
                     .intents
                     .values()
-                    .filter(|intent| is_published(intent))
+                    .filter(|intent| is_published(intent));
+                Ok(open
                     .map(outgoing)
+                    .filter(|outgoing| {
+                        let id = outgoing.message_id.as_deref();
+                        !id.is_some_and(|id| step.client.is_acknowledged(id))
+                    })
                     .collect::<Vec<_>>())
             })
             .await?;

@@ -29,7 +29,7 @@ pub mod testing;
 pub mod welcome;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::rc::Rc;
 
@@ -163,8 +163,8 @@ pub struct Inner<E: Env> {
     welcome_lock: Mutex<()>,
     /// Messages that the node has taken and that were not read back yet.
     acknowledged: RefCell<HashSet<[u8; 32]>>,
-    /// Groups with a read-back on its way.
-    reading_back: RefCell<HashSet<GroupId>>,
+    /// Groups with a read-back on its way, and when we last sent there, Unix nanoseconds.
+    reading_back: RefCell<HashMap<GroupId, u64>>,
     closed: Cell<bool>,
 }
 

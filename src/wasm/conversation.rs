@@ -16,8 +16,12 @@ use crate::content::{ContentKind, EncodedContent};
 use crate::error::{Code, Error, Result};
 
 /// Kinds that lists leave out unless they are asked for: they show at the message they are about.
-const ATTACHED: [ContentKind; 4] =
-    [ContentKind::Reaction, ContentKind::ReadReceipt, ContentKind::DeleteMessage, ContentKind::EditMessage];
+const ATTACHED: [ContentKind; 4] = [
+    ContentKind::Reaction,
+    ContentKind::ReadReceipt,
+    ContentKind::DeleteMessage,
+    ContentKind::EditMessage,
+];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -71,7 +75,12 @@ fn type_name(kind: ContentKind) -> String {
 fn type_names(numbers: &[i32]) -> BTreeSet<String> {
     numbers
         .iter()
-        .filter_map(|number| CONTENT_TYPES.get(usize::try_from(*number).ok()?).copied().flatten())
+        .filter_map(|number| {
+            CONTENT_TYPES
+                .get(usize::try_from(*number).ok()?)
+                .copied()
+                .flatten()
+        })
         .map(type_name)
         .collect()
 }
@@ -81,10 +90,17 @@ impl MessageQueryView {
         let content_types = self.content_types.as_deref().map(type_names);
         let mut exclude_content_types = type_names(&self.exclude_content_types);
         let wanted = content_types.clone().unwrap_or_default();
-        exclude_content_types.extend(ATTACHED.into_iter().map(type_name).filter(|name| !wanted.contains(name)));
+        exclude_content_types.extend(
+            ATTACHED
+                .into_iter()
+                .map(type_name)
+                .filter(|name| !wanted.contains(name)),
+        );
         MessageQuery {
             descending: self.direction == Some(1),
-            limit: self.limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
+            limit: self
+                .limit
+                .map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
             sent_after_ns: self.sent_after_ns,
             sent_before_ns: self.sent_before_ns,
             inserted_after_ns: self.inserted_after_ns,
@@ -115,7 +131,10 @@ async fn enrich(client: &BrowserClient, rows: &[MessageRow]) -> Result<Vec<Messa
     for row in rows {
         let mut view = MessageView::new(row);
         for related in client.db.related(&row.id).await? {
-            match EncodedContent::from_bytes(&related.content).ok().and_then(|content| content.kind()) {
+            match EncodedContent::from_bytes(&related.content)
+                .ok()
+                .and_then(|content| content.kind())
+            {
                 Some(ContentKind::Reaction) => view.reactions.push(MessageView::new(&related)),
                 Some(ContentKind::Reply) => view.num_replies += 1,
                 _ => {}
@@ -244,7 +263,13 @@ impl Engine {
 
     /// Changes a role; returns the conversation.
     #[wasm_bindgen(js_name = updateRole)]
-    pub fn update_role(&self, id: String, inbox: String, super_admin: bool, remove: bool) -> Promise {
+    pub fn update_role(
+        &self,
+        id: String,
+        inbox: String,
+        super_admin: bool,
+        remove: bool,
+    ) -> Promise {
         self.with(move |client| async move {
             let id = GroupId::parse(&id)?;
             client.update_role(id, inbox, super_admin, remove).await?;
@@ -254,10 +279,25 @@ impl Engine {
 
     /// Changes a permission; numbers are the official SDK's. Returns the conversation.
     #[wasm_bindgen(js_name = updatePermission)]
-    pub fn update_permission(&self, id: String, slot: i32, policy: i32, fields: Vec<String>) -> Promise {
+    pub fn update_permission(
+        &self,
+        id: String,
+        slot: i32,
+        policy: i32,
+        fields: Vec<String>,
+    ) -> Promise {
         self.with(move |client| async move {
             let id = GroupId::parse(&id)?;
-            client.fulfil(id, Wish::Permission(PermissionWish { slot, policy, fields })).await?;
+            client
+                .fulfil(
+                    id,
+                    Wish::Permission(PermissionWish {
+                        slot,
+                        policy,
+                        fields,
+                    }),
+                )
+                .await?;
             conversation(&client, id).await
         })
     }
@@ -306,4 +346,3 @@ fn message_id(text: &str) -> Result<Vec<u8>> {
         .filter(|id| id.len() == 32)
         .ok_or_else(|| Error::new(Code::InvalidArgument, "a message id has 64 hex characters"))
 }
-

@@ -46,9 +46,15 @@ impl IdentifierView {
         let kind = match self.identifier_kind {
             0 => IdentifierKind::Ethereum,
             1 => IdentifierKind::Passkey,
-            _ => return Err(Error::new(Code::InvalidIdentifier, "no such kind of identifier")),
+            _ => {
+                return Err(Error::new(
+                    Code::InvalidIdentifier,
+                    "no such kind of identifier",
+                ));
+            }
         };
-        Identifier::parse(kind, &self.identifier).map_err(|error| Error::new(Code::InvalidIdentifier, error.to_string()))
+        Identifier::parse(kind, &self.identifier)
+            .map_err(|error| Error::new(Code::InvalidIdentifier, error.to_string()))
     }
 }
 
@@ -66,12 +72,20 @@ impl From<&Identifier> for IdentifierView {
 
 /// Identifiers that an app passed.
 pub fn identifiers(value: JsValue) -> Result<Vec<Identifier>> {
-    required::<Vec<IdentifierView>>(value, "identifiers")?.iter().map(IdentifierView::parse).collect()
+    required::<Vec<IdentifierView>>(value, "identifiers")?
+        .iter()
+        .map(IdentifierView::parse)
+        .collect()
 }
 
 /// An inbox id that an app passed.
 pub fn inbox(text: &str) -> Result<InboxId> {
-    InboxId::parse(text).map_err(|_| Error::new(Code::InvalidArgument, "an inbox id has 64 lower-case hex characters"))
+    InboxId::parse(text).map_err(|_| {
+        Error::new(
+            Code::InvalidArgument,
+            "an inbox id has 64 lower-case hex characters",
+        )
+    })
 }
 
 /// Installation ids that an app passed, as bytes or hex.
@@ -81,7 +95,10 @@ pub fn installations(value: JsValue) -> Result<Vec<InstallationId>> {
         .map(|item| {
             let id = match item.as_string() {
                 Some(text) => InstallationId::parse(&text).ok(),
-                None => InstallationId::try_from(js_sys::Uint8Array::new(&item).to_vec().as_slice()).ok(),
+                None => {
+                    InstallationId::try_from(js_sys::Uint8Array::new(&item).to_vec().as_slice())
+                        .ok()
+                }
             };
             id.ok_or_else(|| Error::new(Code::InvalidArgument, "an installation id has 32 bytes"))
         })

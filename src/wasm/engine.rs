@@ -12,12 +12,16 @@ use super::convert::{IdentifierView, from_js, identifiers, inbox, installations,
 use super::env::{BrowserEnv, BrowserStore};
 use super::promise::promise;
 use super::stream::EngineStream;
-use super::views::{ConversationView, DisappearingView, InboxStateView, MessageView, PolicySetView};
+use super::views::{
+    ConversationView, DisappearingView, InboxStateView, MessageView, PolicySetView,
+};
 use crate::client::conversations::{GroupOptions, ListQuery};
 use crate::client::db::Db;
 use crate::client::env::Env;
 use crate::client::preferences::Consent;
-use crate::client::registration::{Begun, Opened, Registration, Signing, WalletSignature, add_signature, open};
+use crate::client::registration::{
+    Begun, Opened, Registration, Signing, WalletSignature, add_signature, open,
+};
 use crate::client::{Client, GroupId, Options, permissions};
 use crate::error::{Code, Error, Result};
 use crate::identity::{InstallationId, SignatureRequest};
@@ -79,20 +83,31 @@ impl SignatureView {
         match self.r#type.as_str() {
             "EOA" => Ok(WalletSignature::Eoa(self.signature.into_vec())),
             "SCW" => Ok(WalletSignature::Contract {
-                chain_id: self.chain_id.ok_or_else(|| Error::new(Code::InvalidArgument, "a contract wallet's signer needs a chain id"))?,
+                chain_id: self.chain_id.ok_or_else(|| {
+                    Error::new(
+                        Code::InvalidArgument,
+                        "a contract wallet's signer needs a chain id",
+                    )
+                })?,
                 block_number: self.block_number,
                 signature: self.signature.into_vec(),
             }),
             "Passkey" => {
-                let missing = || Error::new(Code::InvalidArgument, "a passkey's signature is incomplete");
-                Ok(WalletSignature::Passkey(crate::identity::PasskeyAssertion {
-                    public_key: self.public_key.ok_or_else(missing)?.into_vec(),
-                    signature: self.signature.into_vec(),
-                    authenticator_data: self.authenticator_data.ok_or_else(missing)?.into_vec(),
-                    client_data_json: self.client_data_json.ok_or_else(missing)?.into_vec(),
-                }))
+                let missing =
+                    || Error::new(Code::InvalidArgument, "a passkey's signature is incomplete");
+                Ok(WalletSignature::Passkey(
+                    crate::identity::PasskeyAssertion {
+                        public_key: self.public_key.ok_or_else(missing)?.into_vec(),
+                        signature: self.signature.into_vec(),
+                        authenticator_data: self.authenticator_data.ok_or_else(missing)?.into_vec(),
+                        client_data_json: self.client_data_json.ok_or_else(missing)?.into_vec(),
+                    },
+                ))
             }
-            other => Err(Error::new(Code::InvalidArgument, format!("no such type of signer: {other}"))),
+            other => Err(Error::new(
+                Code::InvalidArgument,
+                format!("no such type of signer: {other}"),
+            )),
         }
     }
 }
@@ -113,7 +128,10 @@ impl Engine {
                 client.check_open()?;
                 Ok(client.clone())
             }
-            _ => Err(Error::new(Code::NotRegistered, "this installation is not registered")),
+            _ => Err(Error::new(
+                Code::NotRegistered,
+                "this installation is not registered",
+            )),
         }
     }
 
@@ -150,15 +168,20 @@ impl Engine {
             let env = Rc::new(BrowserEnv::new(&options.db_name));
             let api = Rc::new(Api::new(Rc::clone(&env), Rc::new(transport)));
             let app_key = match options.db_encryption_key {
-                Some(bytes) => Some(
-                    AppKey::new(Zeroizing::new(bytes.into_vec()))
-                        .ok_or_else(|| Error::new(Code::InvalidArgument, "the database key needs at least 32 bytes"))?,
-                ),
+                Some(bytes) => Some(AppKey::new(Zeroizing::new(bytes.into_vec())).ok_or_else(
+                    || {
+                        Error::new(
+                            Code::InvalidArgument,
+                            "the database key needs at least 32 bytes",
+                        )
+                    },
+                )?),
                 None => None,
             };
             let random = system_random();
             let vault = if options.memory {
-                let key = AppKey::new(fresh_key()?).ok_or_else(|| Error::internal("a fresh key has 32 bytes"))?;
+                let key = AppKey::new(fresh_key()?)
+                    .ok_or_else(|| Error::internal("a fresh key has 32 bytes"))?;
                 Vault::open(BrowserStore::Memory(MemoryStore::new()), &key, random).await?
             } else {
                 let store = IndexedDb::open(&options.db_name).await?;
@@ -171,15 +194,31 @@ impl Engine {
                 }
             };
             let settings = Options {
-                durability: if options.strict_durability { Durability::Strict } else { Durability::Relaxed },
+                durability: if options.strict_durability {
+                    Durability::Strict
+                } else {
+                    Durability::Relaxed
+                },
                 device_sync: !options.disable_device_sync,
             };
-            let opened = open(env, api, Rc::new(Db(vault)), identifier, options.nonce, settings).await?;
+            let opened = open(
+                env,
+                api,
+                Rc::new(Db(vault)),
+                identifier,
+                options.nonce,
+                settings,
+            )
+            .await?;
             let state = match opened {
                 Opened::Ready(client) => State::Ready(client),
                 Opened::Unregistered(registration) => State::Unregistered(registration),
             };
-            Ok(Engine { state: Rc::new(RefCell::new(state)), name: options.db_name, memory: options.memory })
+            Ok(Engine {
+                state: Rc::new(RefCell::new(state)),
+                name: options.db_name,
+                memory: options.memory,
+            })
         })
     }
 
@@ -197,7 +236,10 @@ impl Engine {
             let taken = std::mem::replace(&mut *state.borrow_mut(), State::Busy);
             let result = match &taken {
                 State::Ready(client) => Ok(client.inbox_id().to_owned()),
-                State::Unregistered(registration) => registration.inbox_id().await.map(|(inbox, _)| inbox.to_string()),
+                State::Unregistered(registration) => registration
+                    .inbox_id()
+                    .await
+                    .map(|(inbox, _)| inbox.to_string()),
                 State::Signing(signing) => Ok(signing.inbox_id().to_owned()),
                 State::Busy => Err(Error::new(Code::Busy, "registration is under way")),
             };
@@ -254,7 +296,10 @@ impl Engine {
             let taken = std::mem::replace(&mut *engine.state.borrow_mut(), State::Busy);
             let State::Signing(signing) = taken else {
                 *engine.state.borrow_mut() = taken;
-                return Err(Error::new(Code::InvalidArgument, "nothing waits for a signature"));
+                return Err(Error::new(
+                    Code::InvalidArgument,
+                    "nothing waits for a signature",
+                ));
             };
             let again = signing.again();
             match signing.finish(signature).await {
@@ -286,7 +331,9 @@ impl Engine {
             to_js(&Info {
                 inbox_id: client.inbox_id().to_owned(),
                 installation_id: client.me.installation.to_hex(),
-                installation_id_bytes: serde_bytes::ByteBuf::from(client.me.installation.as_bytes().to_vec()),
+                installation_id_bytes: serde_bytes::ByteBuf::from(
+                    client.me.installation.as_bytes().to_vec(),
+                ),
                 identifier: (&client.me.identifier).into(),
             })
         });
@@ -373,7 +420,9 @@ impl Engine {
     /// Our inbox's state.
     #[wasm_bindgen(js_name = inboxState)]
     pub fn inbox_state(&self, refresh: bool) -> Promise {
-        self.with(move |client| async move { to_js(&InboxStateView::new(&*client.inbox_state(refresh).await?)) })
+        self.with(move |client| async move {
+            to_js(&InboxStateView::new(&*client.inbox_state(refresh).await?))
+        })
     }
 
     /// Other inboxes' states.
@@ -384,7 +433,12 @@ impl Engine {
                 inbox(name)?;
             }
             let states = client.inbox_states(&inboxes, refresh).await?;
-            to_js(&states.iter().map(|state| InboxStateView::new(state)).collect::<Vec<_>>())
+            to_js(
+                &states
+                    .iter()
+                    .map(|state| InboxStateView::new(state))
+                    .collect::<Vec<_>>(),
+            )
         })
     }
 
@@ -395,10 +449,26 @@ impl Engine {
         self.with(move |client| async move {
             let identifier = |value| required::<IdentifierView>(value, "identifier")?.parse();
             let request = match kind.as_str() {
-                "addAccount" => client.request_add_account(&identifier(argument)?, reassign).await?,
-                "removeAccount" => client.request_remove_account(&identifier(argument)?).await?,
-                "changeRecovery" => client.request_change_recovery(&identifier(argument)?).await?,
-                "revokeInstallations" => client.request_revoke_installations(&installations(argument)?).await?,
+                "addAccount" => {
+                    client
+                        .request_add_account(&identifier(argument)?, reassign)
+                        .await?
+                }
+                "removeAccount" => {
+                    client
+                        .request_remove_account(&identifier(argument)?)
+                        .await?
+                }
+                "changeRecovery" => {
+                    client
+                        .request_change_recovery(&identifier(argument)?)
+                        .await?
+                }
+                "revokeInstallations" => {
+                    client
+                        .request_revoke_installations(&installations(argument)?)
+                        .await?
+                }
                 "revokeOthers" => match client.request_revoke_others().await? {
                     Some(request) => request,
                     None => return Ok(JsValue::UNDEFINED),
@@ -412,7 +482,12 @@ impl Engine {
     /// Adds a signature to a request and publishes it when it is complete. Returns the request as
     /// it is then, and whether it was published.
     #[wasm_bindgen(js_name = applySignature)]
-    pub fn apply_signature(&self, request: Vec<u8>, signer: JsValue, signature: JsValue) -> Promise {
+    pub fn apply_signature(
+        &self,
+        request: Vec<u8>,
+        signer: JsValue,
+        signature: JsValue,
+    ) -> Promise {
         self.with(|client| async move {
             let signer = required::<IdentifierView>(signer, "identifier")?.parse()?;
             let signature = required::<SignatureView>(signature, "signature")?.into_signature()?;
@@ -429,7 +504,9 @@ impl Engine {
     /// Signs with the installation's key, for an app's own use.
     #[wasm_bindgen(js_name = signWithInstallationKey)]
     pub fn sign_with_installation_key(&self, text: &str) -> Result<Vec<u8>, JsValue> {
-        let signed = self.client().map(|client| client.sign_with_installation_key(text).to_vec());
+        let signed = self
+            .client()
+            .map(|client| client.sign_with_installation_key(text).to_vec());
         signed.map_err(|error| super::promise::to_js(&error))
     }
 
@@ -457,7 +534,10 @@ impl Engine {
                 .zip(statuses)
                 .map(|(id, status)| Status {
                     id: id.to_hex(),
-                    lifetime: status.lifetime.map(|(not_before, not_after)| Lifetime { not_before, not_after }),
+                    lifetime: status.lifetime.map(|(not_before, not_after)| Lifetime {
+                        not_before,
+                        not_after,
+                    }),
                     validation_error: status.fault,
                 })
                 .collect();
@@ -521,7 +601,9 @@ impl Engine {
     #[wasm_bindgen(js_name = messageById)]
     pub fn message_by_id(&self, id: String) -> Promise {
         self.with(|client| async move {
-            let id = hex::decode(&id).map_err(|_| Error::new(Code::InvalidArgument, "a message id has 64 hex characters"))?;
+            let id = hex::decode(&id).map_err(|_| {
+                Error::new(Code::InvalidArgument, "a message id has 64 hex characters")
+            })?;
             match client.db.message(&id).await? {
                 Some((_, row)) => to_js(&MessageView::new(&row)),
                 None => Ok(JsValue::UNDEFINED),
@@ -539,7 +621,11 @@ impl Engine {
 
     /// Fetches everything new; `progress` is called with (done, of).
     #[wasm_bindgen(js_name = syncAll)]
-    pub fn sync_all(&self, consent: Option<Vec<i32>>, progress: Option<js_sys::Function>) -> Promise {
+    pub fn sync_all(
+        &self,
+        consent: Option<Vec<i32>>,
+        progress: Option<js_sys::Function>,
+    ) -> Promise {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Summary {
@@ -550,12 +636,19 @@ impl Engine {
             let tell = |done: usize, of: usize| {
                 if let Some(progress) = &progress {
                     // An exception of the app's is the app's.
-                    let _ = progress.call2(&JsValue::UNDEFINED, &(done as u32).into(), &(of as u32).into());
+                    let _ = progress.call2(
+                        &JsValue::UNDEFINED,
+                        &(done as u32).into(),
+                        &(of as u32).into(),
+                    );
                 }
             };
             let consent = consent.map(|states| states.into_iter().collect());
             let summary = client.sync_all(consent, Some(&tell)).await?;
-            to_js(&Summary { num_eligible: summary.eligible as u32, num_synced: summary.synced as u32 })
+            to_js(&Summary {
+                num_eligible: summary.eligible as u32,
+                num_synced: summary.synced as u32,
+            })
         })
     }
 
@@ -581,7 +674,11 @@ impl Engine {
         }
         self.with(move |client| async move {
             match client.next_state(seen).await {
-                Some((state, reason, version)) => to_js(&StateView { state: state.as_str(), reason, version }),
+                Some((state, reason, version)) => to_js(&StateView {
+                    state: state.as_str(),
+                    reason,
+                    version,
+                }),
                 None => Ok(JsValue::UNDEFINED),
             }
         })
@@ -599,7 +696,9 @@ impl Engine {
     /// A stream of what happens from now on; see `stream.rs` for the filter.
     #[wasm_bindgen(unchecked_return_type = "Promise<EngineStream>")]
     pub fn stream(&self, filter: JsValue) -> Promise {
-        self.with(|client| async move { EngineStream::start(client, from_js(filter, "options")?).await })
+        self.with(
+            |client| async move { EngineStream::start(client, from_js(filter, "options")?).await },
+        )
     }
 
     // --- preferences
@@ -611,7 +710,11 @@ impl Engine {
             let records: Vec<ConsentView> = required(records, "records")?;
             let records: Vec<Consent> = records
                 .into_iter()
-                .map(|record| Consent { entity_type: record.entity_type, state: record.state, entity: record.entity })
+                .map(|record| Consent {
+                    entity_type: record.entity_type,
+                    state: record.state,
+                    entity: record.entity,
+                })
                 .collect();
             client.set_consent(&records).await?;
             Ok(JsValue::UNDEFINED)
@@ -621,7 +724,9 @@ impl Engine {
     /// The consent state of an entity.
     #[wasm_bindgen(js_name = consentState)]
     pub fn consent_state(&self, entity_type: i32, entity: String) -> Promise {
-        self.with(move |client| async move { Ok(client.consent_state(entity_type, &entity).await?) })
+        self.with(
+            move |client| async move { Ok(client.consent_state(entity_type, &entity).await?) },
+        )
     }
 }
 
@@ -651,7 +756,8 @@ struct GroupOptionsView {
 
 impl GroupOptionsView {
     fn disappearing(&self) -> Option<(i64, i64)> {
-        self.message_disappearing_settings.map(|settings| (settings.from_ns, settings.in_ns))
+        self.message_disappearing_settings
+            .map(|settings| (settings.from_ns, settings.in_ns))
     }
 
     fn parse(self) -> Result<GroupOptions> {
@@ -660,12 +766,16 @@ impl GroupOptionsView {
         let preset = match self.permissions {
             Some(0) => Some(Preset::AllMembers),
             Some(1) => Some(Preset::AdminOnly),
-            Some(2) if self.custom_permission_policy_set.is_none() => return Err(invalid("custom permissions need a policy set")),
+            Some(2) if self.custom_permission_policy_set.is_none() => {
+                return Err(invalid("custom permissions need a policy set"));
+            }
             Some(2) | None => None,
             Some(_) => return Err(invalid("no such permissions")),
         };
         let custom = match self.custom_permission_policy_set {
-            Some(_) if self.permissions != Some(2) => return Err(invalid("a policy set goes with custom permissions only")),
+            Some(_) if self.permissions != Some(2) => {
+                return Err(invalid("a policy set goes with custom permissions only"));
+            }
             Some(set) => Some(custom(&set)?),
             None => None,
         };
@@ -682,7 +792,10 @@ impl GroupOptionsView {
 }
 
 fn custom(set: &PolicySetView) -> Result<CustomPolicies> {
-    let option = |number| permissions::option(number).ok_or_else(|| Error::new(Code::InvalidArgument, "no such policy"));
+    let option = |number| {
+        permissions::option(number)
+            .ok_or_else(|| Error::new(Code::InvalidArgument, "no such policy"))
+    };
     Ok(CustomPolicies {
         add_member: option(set.add_member_policy)?,
         remove_member: option(set.remove_member_policy)?,
@@ -711,7 +824,9 @@ struct ListQueryView {
 impl ListQueryView {
     fn parse(self) -> ListQuery {
         ListQuery {
-            consent: self.consent_states.map(|states| states.into_iter().collect()),
+            consent: self
+                .consent_states
+                .map(|states| states.into_iter().collect()),
             kind: self.conversation_type.map(|kind| match kind {
                 0 => 2,
                 1 => 1,
@@ -733,6 +848,7 @@ pub async fn conversation<E: Env>(client: &Client<E>, id: GroupId) -> Result<JsV
 
 fn fresh_key() -> Result<Zeroizing<Vec<u8>>> {
     let mut key = Zeroizing::new(vec![0; 32]);
-    getrandom::fill(&mut key).map_err(|error| Error::new(Code::StorageUnavailable, error.to_string()))?;
+    getrandom::fill(&mut key)
+        .map_err(|error| Error::new(Code::StorageUnavailable, error.to_string()))?;
     Ok(key)
 }

@@ -76,7 +76,9 @@ struct Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let remove = Reflect::get(&self.target, &"removeEventListener".into()).ok().and_then(|f| f.dyn_into::<Function>().ok());
+        let remove = Reflect::get(&self.target, &"removeEventListener".into())
+            .ok()
+            .and_then(|f| f.dyn_into::<Function>().ok());
         if let Some(remove) = remove {
             let _ = remove.call2(&self.target, &self.event.into(), self.callback.as_ref());
         }
@@ -106,9 +108,24 @@ impl BrowserEnv {
         }
     }
 
-    fn acquire(&self, name: &str, wait: Duration, hold: Option<Duration>) -> impl Future<Output = Result<Guard, LockError>> + 'static {
+    fn acquire(
+        &self,
+        name: &str,
+        wait: Duration,
+        hold: Option<Duration>,
+    ) -> impl Future<Output = Result<Guard, LockError>> + 'static {
         let name = format!("{}:{name}", self.scope);
-        async move { Guard::acquire(&name, LockRequest { wait, hold, ..LockRequest::default() }).await }
+        async move {
+            Guard::acquire(
+                &name,
+                LockRequest {
+                    wait,
+                    hold,
+                    ..LockRequest::default()
+                },
+            )
+            .await
+        }
     }
 }
 
@@ -118,7 +135,10 @@ fn listen(sink: &mpsc::UnboundedSender<()>) -> Vec<Listener> {
     let document = Reflect::get(&global, &"document".into()).unwrap_or(JsValue::UNDEFINED);
     let mut listeners = Vec::new();
     for (target, event) in [(global, "online"), (document, "visibilitychange")] {
-        let Some(add) = Reflect::get(&target, &"addEventListener".into()).ok().and_then(|f| f.dyn_into::<Function>().ok()) else {
+        let Some(add) = Reflect::get(&target, &"addEventListener".into())
+            .ok()
+            .and_then(|f| f.dyn_into::<Function>().ok())
+        else {
             continue;
         };
         let sink = sink.clone();
@@ -126,7 +146,11 @@ fn listen(sink: &mpsc::UnboundedSender<()>) -> Vec<Listener> {
             let _ = sink.unbounded_send(());
         });
         if add.call2(&target, &event.into(), callback.as_ref()).is_ok() {
-            listeners.push(Listener { target, event, callback });
+            listeners.push(Listener {
+                target,
+                event,
+                callback,
+            });
         }
     }
     listeners
@@ -160,7 +184,10 @@ impl Env for BrowserEnv {
         async move {
             match acquire.await {
                 Ok(guard) => Ok(Box::new(Held(guard)) as Box<dyn LockGuard>),
-                Err(LockError::Busy) => Err(Error::new(Code::Busy, "another tab holds this for too long")),
+                Err(LockError::Busy) => Err(Error::new(
+                    Code::Busy,
+                    "another tab holds this for too long",
+                )),
                 Err(error) => Err(Error::new(Code::StorageUnavailable, error.to_string())),
             }
         }
@@ -171,11 +198,16 @@ impl Env for BrowserEnv {
         let name = format!("{}:lead:{name}", self.scope);
         async move {
             loop {
-                let request = LockRequest { wait: LEAD_WAIT, ..LockRequest::default() };
+                let request = LockRequest {
+                    wait: LEAD_WAIT,
+                    ..LockRequest::default()
+                };
                 match Guard::acquire(&name, request).await {
                     Ok(guard) => return Ok(Box::new(Held(guard)) as Box<dyn LockGuard>),
                     Err(LockError::Busy) => {}
-                    Err(error) => return Err(Error::new(Code::StorageUnavailable, error.to_string())),
+                    Err(error) => {
+                        return Err(Error::new(Code::StorageUnavailable, error.to_string()));
+                    }
                 }
             }
         }
@@ -192,9 +224,9 @@ impl Env for BrowserEnv {
             loop {
                 let heard = futures::ready!(messages.borrow_mut().poll_next_unpin(context));
                 let notice = match heard {
-                    Some(Heard::Message(bytes)) => {
-                        <[u8; 4]>::try_from(bytes.as_slice()).ok().and_then(|code| Notice::from_code(u32::from_be_bytes(code)))
-                    }
+                    Some(Heard::Message(bytes)) => <[u8; 4]>::try_from(bytes.as_slice())
+                        .ok()
+                        .and_then(|code| Notice::from_code(u32::from_be_bytes(code))),
                     // Hints were lost: look at everything.
                     Some(Heard::Missed) => Some(Notice::Feed),
                     None => return std::task::Poll::Pending,
@@ -210,7 +242,9 @@ impl Env for BrowserEnv {
     fn wake(&self) -> LocalBoxFuture<'static, ()> {
         let wakes = Rc::clone(&self.wakes);
         async move {
-            let woken = futures::future::poll_fn(|context| wakes.borrow_mut().poll_next_unpin(context)).await;
+            let woken =
+                futures::future::poll_fn(|context| wakes.borrow_mut().poll_next_unpin(context))
+                    .await;
             if woken.is_none() {
                 pending::<()>().await;
             }
@@ -222,7 +256,9 @@ impl Env for BrowserEnv {
 /// Resolves after `duration`, in any kind of context.
 pub async fn sleep(duration: Duration) {
     let millis = duration.as_millis().min(i32::MAX as u128) as i32;
-    let set = Reflect::get(&js_sys::global(), &"setTimeout".into()).ok().and_then(|f| f.dyn_into::<Function>().ok());
+    let set = Reflect::get(&js_sys::global(), &"setTimeout".into())
+        .ok()
+        .and_then(|f| f.dyn_into::<Function>().ok());
     let promise = Promise::new(&mut |resolve, _| {
         if let Some(set) = &set {
             let _ = set.call2(&JsValue::UNDEFINED, &resolve, &millis.into());

@@ -6,17 +6,21 @@ use wasm_bindgen::prelude::*;
 use super::convert::{IdentifierView, required, to_js};
 use super::promise::to_js as error_to_js;
 use crate::content::{
-    Actions, Attachment, AttachmentRandomness, Content, ContentType, DeleteMessage, EditMessage, EncodedContent, Intent, LeaveRequest,
-    Markdown, MultiRemoteAttachment, Reaction, ReadReceipt, RemoteAttachment, Reply, Text, TransactionReference, WalletSendCalls,
-    decrypt_attachment, encrypt_attachment,
+    Actions, Attachment, AttachmentRandomness, Content, ContentType, DeleteMessage, EditMessage,
+    EncodedContent, Intent, LeaveRequest, Markdown, MultiRemoteAttachment, Reaction, ReadReceipt,
+    RemoteAttachment, Reply, Text, TransactionReference, WalletSendCalls, decrypt_attachment,
+    encrypt_attachment,
 };
 use crate::error::{Code, Error, Result};
 use crate::identity::{DEFAULT_NONCE, EthereumKey, InboxId, InstallationId};
 
 /// Content as an app passes it: `{ type, content }`, where type "encoded" is an `EncodedContent`.
 pub fn content_in(value: JsValue) -> Result<EncodedContent> {
-    let field = |name: &str| js_sys::Reflect::get(&value, &name.into()).unwrap_or(JsValue::UNDEFINED);
-    let kind = field("type").as_string().ok_or_else(|| Error::new(Code::InvalidArgument, "content without a type"))?;
+    let field =
+        |name: &str| js_sys::Reflect::get(&value, &name.into()).unwrap_or(JsValue::UNDEFINED);
+    let kind = field("type")
+        .as_string()
+        .ok_or_else(|| Error::new(Code::InvalidArgument, "content without a type"))?;
     let content = field("content");
     match kind.as_str() {
         "encoded" => required(content, "content"),
@@ -56,7 +60,8 @@ pub fn encode_content(content: JsValue) -> Result<JsValue, JsValue> {
 /// Decodes an `EncodedContent` to `{ type, content }`.
 #[wasm_bindgen(js_name = decodeContent)]
 pub fn decode_content(encoded: JsValue) -> Result<JsValue, JsValue> {
-    out(required::<EncodedContent>(encoded, "content").and_then(|encoded| to_js(&Content::decode(&encoded)?)))
+    out(required::<EncodedContent>(encoded, "content")
+        .and_then(|encoded| to_js(&Content::decode(&encoded)?)))
 }
 
 /// The inbox id that an identifier gets with a nonce (default 1).
@@ -88,9 +93,11 @@ pub fn new_private_key() -> Result<Vec<u8>, JsValue> {
 }
 
 fn key(private_key: &[u8]) -> Result<EthereumKey> {
-    let bytes: [u8; 32] =
-        private_key.try_into().map_err(|_| Error::new(Code::InvalidArgument, "a private key has 32 bytes"))?;
-    EthereumKey::from_bytes(&bytes).map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))
+    let bytes: [u8; 32] = private_key
+        .try_into()
+        .map_err(|_| Error::new(Code::InvalidArgument, "a private key has 32 bytes"))?;
+    EthereumKey::from_bytes(&bytes)
+        .map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))
 }
 
 /// The address of a private key.
@@ -102,19 +109,31 @@ pub fn address_of(private_key: &[u8]) -> Result<JsValue, JsValue> {
 /// `personal_sign` with a private key.
 #[wasm_bindgen(js_name = personalSign)]
 pub fn personal_sign(private_key: &[u8], text: &str) -> Result<Vec<u8>, JsValue> {
-    key(private_key).map(|key| key.sign_personal(text).to_vec()).map_err(|error| error_to_js(&error))
+    key(private_key)
+        .map(|key| key.sign_personal(text).to_vec())
+        .map_err(|error| error_to_js(&error))
 }
 
 /// Encrypts an attachment to be stored elsewhere.
 #[wasm_bindgen(js_name = encryptAttachment)]
 pub fn encrypt_attachment_js(attachment: JsValue) -> Result<JsValue, JsValue> {
-    out(required::<Attachment>(attachment, "attachment").and_then(|attachment| {
-        let mut randomness = AttachmentRandomness { secret: [0; 32], salt: [0; 32], nonce: [0; 12] };
-        for bytes in [&mut randomness.secret[..], &mut randomness.salt[..], &mut randomness.nonce[..]] {
-            getrandom::fill(bytes).map_err(Error::internal)?;
-        }
-        to_js(&encrypt_attachment(&attachment, &randomness)?)
-    }))
+    out(
+        required::<Attachment>(attachment, "attachment").and_then(|attachment| {
+            let mut randomness = AttachmentRandomness {
+                secret: [0; 32],
+                salt: [0; 32],
+                nonce: [0; 12],
+            };
+            for bytes in [
+                &mut randomness.secret[..],
+                &mut randomness.salt[..],
+                &mut randomness.nonce[..],
+            ] {
+                getrandom::fill(bytes).map_err(Error::internal)?;
+            }
+            to_js(&encrypt_attachment(&attachment, &randomness)?)
+        }),
+    )
 }
 
 /// Checks and decrypts what was stored elsewhere.

@@ -2,8 +2,8 @@
 //! exports anything. Exported classes are handles around an `Rc`; what they return is plain data.
 //! The classes that apps use are in `js/`, on top of these.
 
-mod convert;
 mod conversation;
+mod convert;
 mod engine;
 mod env;
 mod helpers;
@@ -27,7 +27,10 @@ pub fn on_panic(callback: js_sys::Function) {
     ON_PANIC.with(|slot| slot.set(Some(callback)));
     std::panic::set_hook(Box::new(|info| {
         // The place only: a panic's words may hold what it failed on.
-        let place = info.location().map(|place| format!("{}:{}", place.file(), place.line())).unwrap_or_default();
+        let place = info
+            .location()
+            .map(|place| format!("{}:{}", place.file(), place.line()))
+            .unwrap_or_default();
         if let Some(callback) = ON_PANIC.with(Cell::take) {
             let _ = callback.call1(&JsValue::UNDEFINED, &JsValue::from_str(&place));
         }

@@ -41,7 +41,11 @@ impl NodeHandle {
         let key = AppKey::new(vec![0; 32]).ok_or_else(|| Error::internal("a key of 32 bytes"))?;
         let store = super::env::BrowserStore::Memory(MemoryStore::new());
         let db = Db(Vault::open(store, &key, system_random()).await?);
-        Ok(Identities::new(Rc::clone(&self.env), Rc::clone(&self.api), Rc::new(db)))
+        Ok(Identities::new(
+            Rc::clone(&self.env),
+            Rc::clone(&self.api),
+            Rc::new(db),
+        ))
     }
 }
 
@@ -105,11 +109,19 @@ impl NodeHandle {
     /// A request to revoke installations, to be signed by the recovery identifier as the caller
     /// names it.
     #[wasm_bindgen(js_name = revocation)]
-    pub fn revocation(&self, inbox_id: &str, recovery: JsValue, ids: JsValue) -> Result<Vec<u8>, JsValue> {
+    pub fn revocation(
+        &self,
+        inbox_id: &str,
+        recovery: JsValue,
+        ids: JsValue,
+    ) -> Result<Vec<u8>, JsValue> {
         let build = || {
             let recovery = required::<IdentifierView>(recovery, "identifier")?.parse()?;
             let members = installations(ids)?.into_iter().map(MemberIdentifier::from);
-            Ok(SignatureRequest::revoke(&inbox(inbox_id)?, &recovery, members, self.env.now_ns()).to_bytes())
+            Ok(
+                SignatureRequest::revoke(&inbox(inbox_id)?, &recovery, members, self.env.now_ns())
+                    .to_bytes(),
+            )
         };
         build().map_err(|error: Error| super::promise::to_js(&error))
     }
@@ -125,7 +137,10 @@ impl NodeHandle {
                 .map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
             add_signature(&node.api, &mut request, &signer, signature).await?;
             let update = request.finish().map_err(request_error)?;
-            node.api.publish_identity_update(update).await.map_err(refusal)?;
+            node.api
+                .publish_identity_update(update)
+                .await
+                .map_err(refusal)?;
             Ok(JsValue::UNDEFINED)
         })
     }
@@ -136,5 +151,7 @@ impl NodeHandle {
 pub fn signature_text(request: &[u8]) -> Result<String, JsValue> {
     SignatureRequest::from_bytes(request)
         .map(|request| request.text().to_owned())
-        .map_err(|error| super::promise::to_js(&Error::new(Code::InvalidArgument, error.to_string())))
+        .map_err(|error| {
+            super::promise::to_js(&Error::new(Code::InvalidArgument, error.to_string()))
+        })
 }

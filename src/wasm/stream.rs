@@ -53,7 +53,14 @@ impl EngineStream {
     pub async fn start(client: BrowserClient, filter: Filter) -> Result<EngineStream> {
         let reader = client.read_feed().await?;
         let ender = reader.ender();
-        Ok(EngineStream { inner: Rc::new(Inner { client, filter, reader: RefCell::new(Some(reader)) }), ender })
+        Ok(EngineStream {
+            inner: Rc::new(Inner {
+                client,
+                filter,
+                reader: RefCell::new(Some(reader)),
+            }),
+            ender,
+        })
     }
 }
 
@@ -73,7 +80,9 @@ impl EngineStream {
 
 impl Inner {
     async fn next(&self) -> Result<JsValue> {
-        let Some(mut reader) = self.reader.take() else { return Ok(JsValue::UNDEFINED) };
+        let Some(mut reader) = self.reader.take() else {
+            return Ok(JsValue::UNDEFINED);
+        };
         let result = self.read(&mut reader).await;
         *self.reader.borrow_mut() = Some(reader);
         result
@@ -102,7 +111,8 @@ impl Inner {
                     }
                 }
             }
-            ("conversations", Some(FeedKind::Conversation)) | ("events", Some(FeedKind::Changed | FeedKind::Conversation)) => {
+            ("conversations", Some(FeedKind::Conversation))
+            | ("events", Some(FeedKind::Changed | FeedKind::Conversation)) => {
                 if let Some(row) = self.conversation_of(entry).await? {
                     out.push(&to_js(&ConversationView::new(&row))?);
                 }
@@ -122,8 +132,16 @@ impl Inner {
                 for item in &entry.items {
                     if let Ok(row) = ConsentRow::decode(item.as_slice()) {
                         // In the sync group the entity says itself what it is.
-                        let entity_type = if row.entity.len() == 32 { 0 } else { entity_type.max(1) };
-                        out.push(&to_js(&ConsentView { entity_type, state: row.state, entity: row.entity })?);
+                        let entity_type = if row.entity.len() == 32 {
+                            0
+                        } else {
+                            entity_type.max(1)
+                        };
+                        out.push(&to_js(&ConsentView {
+                            entity_type,
+                            state: row.state,
+                            entity: row.entity,
+                        })?);
                     }
                 }
             }
@@ -139,8 +157,12 @@ impl Inner {
 
     /// The entry's conversation, if the stream shows it.
     async fn conversation_of(&self, entry: &FeedRow) -> Result<Option<ConversationRow>> {
-        let Some(id) = GroupId::from_slice(&entry.group_id) else { return Ok(None) };
-        let Some(row) = self.client.find(id).await? else { return Ok(None) };
+        let Some(id) = GroupId::from_slice(&entry.group_id) else {
+            return Ok(None);
+        };
+        let Some(row) = self.client.find(id).await? else {
+            return Ok(None);
+        };
         let wanted = match &self.filter.conversation_id {
             None => true,
             Some(wanted) if *wanted == id.to_string() => true,
@@ -152,7 +174,11 @@ impl Inner {
             _ => true,
         };
         let consent = match &self.filter.consent_states {
-            Some(states) => states.iter().copied().collect::<BTreeSet<_>>().contains(&row.consent),
+            Some(states) => states
+                .iter()
+                .copied()
+                .collect::<BTreeSet<_>>()
+                .contains(&row.consent),
             None => self.filter.conversation_id.is_some() || row.consent != CONSENT_DENIED,
         };
         Ok((wanted && kind && consent).then_some(row))
@@ -165,7 +191,8 @@ impl Inner {
         let other = self.client.find(GroupId::parse(wanted)?).await?;
         Ok(other.is_some_and(|other| {
             !other.dm_members.is_empty()
-                && crate::client::conversations::dm_id(&other) == crate::client::conversations::dm_id(row)
+                && crate::client::conversations::dm_id(&other)
+                    == crate::client::conversations::dm_id(row)
         }))
     }
 }

@@ -43,9 +43,17 @@ pub struct MessageView {
 impl MessageView {
     /// A stored message as apps see it.
     pub fn new(row: &MessageRow) -> Self {
-        let bytes = if row.edited.is_empty() { &row.content } else { &row.edited };
+        let bytes = if row.edited.is_empty() {
+            &row.content
+        } else {
+            &row.edited
+        };
         let deleted = row.deleted_by.is_some();
-        let encoded = if deleted { None } else { EncodedContent::from_bytes(bytes).ok() };
+        let encoded = if deleted {
+            None
+        } else {
+            EncodedContent::from_bytes(bytes).ok()
+        };
         let decoded = encoded.as_ref().map(Content::decode);
         let (content, content_error) = match decoded {
             Some(Ok(content)) => (Some(content), None),
@@ -62,8 +70,12 @@ impl MessageView {
             inserted_at_ns: row.inserted_ns,
             kind: row.kind,
             delivery_status: row.status,
-            content_type: encoded.as_ref().and_then(|encoded| encoded.content_type.clone()),
-            fallback: encoded.as_ref().and_then(|encoded| encoded.fallback.clone()),
+            content_type: encoded
+                .as_ref()
+                .and_then(|encoded| encoded.content_type.clone()),
+            fallback: encoded
+                .as_ref()
+                .and_then(|encoded| encoded.fallback.clone()),
             content,
             content_error,
             encoded,
@@ -158,7 +170,9 @@ pub struct PolicySetView {
 
 impl PermissionsView {
     fn new(bytes: &[u8]) -> Self {
-        let Ok(policies) = PolicySet::decode(bytes) else { return Self::default() };
+        let Ok(policies) = PolicySet::decode(bytes) else {
+            return Self::default();
+        };
         let slots = permissions::nine(&policies);
         let [
             add_member_policy,
@@ -192,8 +206,16 @@ impl ConversationView {
     /// A stored conversation as apps see it.
     pub fn new(row: &ConversationRow) -> Self {
         let attribute = |name: &str| row.attributes.get(name).cloned().unwrap_or_default();
-        let number = |name: &str| row.attributes.get(name).and_then(|text| text.parse::<i64>().ok()).filter(|value| *value > 0);
-        let disappearing = match (number("message_disappear_from_ns"), number("message_disappear_in_ns")) {
+        let number = |name: &str| {
+            row.attributes
+                .get(name)
+                .and_then(|text| text.parse::<i64>().ok())
+                .filter(|value| *value > 0)
+        };
+        let disappearing = match (
+            number("message_disappear_from_ns"),
+            number("message_disappear_in_ns"),
+        ) {
             (Some(from_ns), Some(in_ns)) => Some(DisappearingView { from_ns, in_ns }),
             _ => None,
         };
@@ -221,7 +243,11 @@ impl ConversationView {
             permissions: PermissionsView::new(&row.permissions),
             disappearing,
             paused_for_version: row.hold.as_ref().and_then(|hold| hold.paused_for.clone()),
-            quarantine: row.hold.as_ref().map(|hold| hold.quarantine.clone()).unwrap_or_default(),
+            quarantine: row
+                .hold
+                .as_ref()
+                .map(|hold| hold.quarantine.clone())
+                .unwrap_or_default(),
             epoch: row.epoch,
             epoch_authenticator: hex::encode(&row.epoch_authenticator),
             cursor: row.cursor,
@@ -259,7 +285,11 @@ impl InboxStateView {
         Self {
             inbox_id: state.inbox_id().to_string(),
             recovery_identifier: state.recovery_identifier().into(),
-            account_identifiers: state.identifiers().into_iter().map(IdentifierView::from).collect(),
+            account_identifiers: state
+                .identifiers()
+                .into_iter()
+                .map(IdentifierView::from)
+                .collect(),
             installations: state
                 .members()
                 .into_iter()
