@@ -376,3 +376,165 @@ impl Feed {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fanout::QueueLimits,
+        log::{LocalLog, Log},
+        metrics::Metrics,
+        record::{GroupMessage, Record},
+        view::Location,
+    };
+
+    const GROUP: [u8; 16] = [1; 16];
+
+    struct Bench {
+        log: LocalLog,
+        feed: Feed,
+    }
+
+    impl Bench {
+        fn new(on_lag: OnLag) -> Self {
+            let view = Arc::new(View::open(&Location::Memory, 1).unwrap());
+            let limits = QueueLimits {
+                messages: 4,
+                bytes: 1 << 20,
+            };
+            let fanout = Fanout::start(limits).unwrap();
+            let log = LocalLog::start(&view, Arc::clone(&fanout), Arc::new(Metrics::default()));
+            Self {
+                log: log.unwrap(),
+                feed: Feed::new(view, &fanout, on_lag),
+            }
+        }
+
+        async fn put(&self, text: &str) {
+            let message = GroupMessage {
+                group_id: GROUP,
+                data: text.into(),
+                sender_hmac: vec![],
+                should_push: false,
+                is_commit: false,
+            };
+            self.log
+                .submit(vec![Record::GroupMessage(message)])
+                .await
+                .unwrap();
+        }
+
+        /// Lets the wave read a window and holds it back: the view may move on meanwhile.
+        async fn read(&mut self) -> Window {
+            self.feed.read_front().unwrap().await.unwrap().unwrap()
+        }
+
+        /// The ids of the next messages, until a wave ends or `count` have come.
+        async fn ids(&mut self, count: usize) -> Vec<u64> {
+            let mut ids = vec![];
+            while ids.len() < count {
+                match self.feed.next().await.unwrap() {
+                    Event::Messages { envelopes, .. } => ids.extend(envelopes.iter().map(|e| e.id)),
+                    Event::WaveDone { .. } => break,
+                }
+            }
+            ids
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_stored_between_the_last_history_and_the_registration_comes_once() {
+        let mut bench = Bench::new(OnLag::Abort);
+        bench.put("1").await;
+        bench
+            .feed
+            .add_wave(1, vec![(Topic::Group(GROUP), 0)], false);
+        let welcomes = bench.read().await;
+        assert!(bench.feed.window(welcomes).is_none());
+        let history = bench.read().await;
+        // Neither in the history that was read nor live.
+        bench.put("2").await;
+        assert!(matches!(
+            bench.feed.window(history),
+            Some(Event::Messages { .. })
+        ));
+        assert_eq!(bench.ids(9).await, [2]);
+        bench.put("3").await;
+        assert_eq!(bench.ids(1).await, [3]);
+    }
+
+    #[tokio::test]
+    async fn what_is_both_in_the_last_read_and_live_comes_once() {
+        let mut bench = Bench::new(OnLag::Abort);
+        bench
+            .feed
+            .add_wave(1, vec![(Topic::Group(GROUP), 0)], false);
+        for _ in 0..2 {
+            let window = bench.read().await;
+            assert!(bench.feed.window(window).is_none());
+        }
+        // Registered: these are live and will be read as well.
+        bench.put("1").await;
+        bench.put("2").await;
+        let welcomes = bench.read().await;
+        assert!(bench.feed.window(welcomes).is_none());
+        let rest = bench.read().await;
+        // Live only.
+        bench.put("3").await;
+        assert!(matches!(
+            bench.feed.window(rest),
+            Some(Event::Messages { .. })
+        ));
+        assert_eq!(bench.ids(9).await, [3]);
+        bench.put("4").await;
+        assert_eq!(bench.ids(1).await, [4]);
+    }
+
+    #[tokio::test]
+    async fn a_feed_that_may_not_end_reads_again_what_it_missed() {
+        let mut bench = Bench::new(OnLag::Reread);
+        bench
+            .feed
+            .add_wave(1, vec![(Topic::Group(GROUP), 0)], false);
+        assert_eq!(bench.ids(1).await, [0; 0]);
+        for round in 0..3_u64 {
+            for n in 0..10 {
+                bench.put(&format!("{round}/{n}")).await;
+            }
+            let wanted: Vec<u64> = (round * 10 + 1..=round * 10 + 10).collect();
+            let mut got = vec![];
+            while got.len() < 10 {
+                got.extend(bench.ids(10 - got.len()).await);
+            }
+            assert_eq!(got, wanted);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_topic_that_moves_to_another_wave_loses_nothing() {
+        let mut bench = Bench::new(OnLag::Abort);
+        for n in 0..3 {
+            bench.put(&n.to_string()).await;
+        }
+        bench
+            .feed
+            .add_wave(1, vec![(Topic::Group(GROUP), 0)], false);
+        // The client asks for less than the first wave has yet delivered.
+        bench
+            .feed
+            .add_wave(2, vec![(Topic::Group(GROUP), 2)], false);
+        let mut waves = vec![];
+        let mut ids = vec![];
+        while waves.len() < 2 {
+            match bench.feed.next().await.unwrap() {
+                Event::Messages { wave, envelopes } => {
+                    assert_eq!(wave, Some(2));
+                    ids.extend(envelopes.iter().map(|e| e.id));
+                }
+                Event::WaveDone { wave, topics } => waves.push((wave, topics.len())),
+            }
+        }
+        assert_eq!(ids, [1, 2, 3]);
+        assert_eq!(waves, [(1, 0), (2, 1)]);
+    }
+}
