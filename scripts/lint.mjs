@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { build } from './build.mjs';
 import { checkGetrandom } from './lib/lockfile.mjs';
 import { at, main, run, say } from './lib/shell.mjs';
-import { setUpNpm } from './setup/npm.mjs';
+import { setUpNpm, setUpOfficialClients } from './setup/npm.mjs';
 import { setUpRust } from './setup/rust.mjs';
 
 const strict = ['--', '-D', 'warnings'];
@@ -26,7 +26,8 @@ await main(async () => {
   const webTests = existsSync(at('tests', 'web')) ? ['--test', 'web'] : [];
   await run('cargo', ['clippy', '--locked', '--package', 'sotto', '--lib', ...webTests, '--target', 'wasm32-unknown-unknown', ...strict]);
 
-  for (const project of ['scripts', 'tests/e2e']) await checkTypes(project);
+  await setUpOfficialClients();
+  for (const project of ['scripts', 'tests/e2e', 'tests/interop']) await checkTypes(project);
   // The demo is checked against the declarations of the built package.
   if (existsSync(at('src', 'wasm', 'js', 'index.d.ts'))) {
     await build();

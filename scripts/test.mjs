@@ -1,15 +1,15 @@
-// All tests, or the named parts: `node scripts/test.mjs [rust] [web] [types] [e2e]`. Sets up what they need.
+// All tests, or the named parts: `node scripts/test.mjs [rust] [web] [types] [e2e] [interop]`. Sets up what they need.
 // Every part runs even when one before it failed; the last lines say what each one counted.
 import { existsSync, readdirSync } from 'node:fs';
 import { build } from './build.mjs';
 import { Counter } from './lib/counter.mjs';
 import { at, attempt, main, run, say, SetupError } from './lib/shell.mjs';
 import { setUpBrowser } from './setup/browser.mjs';
-import { setUpNpm } from './setup/npm.mjs';
+import { setUpNpm, setUpOfficialClients } from './setup/npm.mjs';
 import { setUpRust } from './setup/rust.mjs';
 import { setUpWasmTools } from './setup/wasm.mjs';
 
-const suites = { rust: testRust, web: testWeb, types: testTypes, e2e: testEndToEnd };
+const suites = { rust: testRust, web: testWeb, types: testTypes, e2e: testEndToEnd, interop: testInterop };
 
 await main(async () => {
   const asked = process.argv.slice(2);
@@ -29,7 +29,7 @@ await main(async () => {
 
   console.log('');
   for (const { name, code, counter, seconds } of results) {
-    console.log(`${name.padEnd(6)} ${counter} (${seconds} s)${code === 0 ? '' : '  ✗'}`);
+    console.log(`${name.padEnd(7)} ${counter} (${seconds} s)${code === 0 ? '' : '  ✗'}`);
   }
   const failed = results.filter(({ code }) => code !== 0).map(({ name }) => name);
   if (failed.length > 0) throw new SetupError(`Failed: ${failed.join(', ')}.`);
@@ -65,16 +65,27 @@ async function testTypes(counter) {
 }
 
 /** The built package in real pages against a real node. */
-async function testEndToEnd(counter) {
-  const folder = at('tests', 'e2e');
-  const files = (existsSync(folder) ? readdirSync(folder) : []).filter((name) => name.endsWith('.test.mjs'));
+function testEndToEnd(counter) {
+  return testInPages('e2e', 'End-to-end tests', counter);
+}
+
+/** The official SDK on our node, alone and in groups with ours. */
+async function testInterop(counter) {
+  await setUpOfficialClients();
+  return testInPages('interop', 'Tests with the official SDK', counter);
+}
+
+/** Tests of a folder below tests/ that use pages, the built package and a node. */
+async function testInPages(name, title, counter) {
+  const folder = at('tests', name);
+  const files = (existsSync(folder) ? readdirSync(folder) : []).filter((file) => file.endsWith('.test.mjs'));
   if (files.length === 0) return 0;
   await build();
   say('Compiling the node');
   await run('cargo', ['build', '--locked', '--package', 'sotto-node']);
   const { browser } = await setUpBrowser();
-  say('End-to-end tests');
-  const paths = files.map((name) => `tests/e2e/${name}`);
+  say(title);
+  const paths = files.map((file) => `tests/${name}/${file}`);
   return attempt(process.execPath, ['--test', '--test-concurrency=1', '--test-reporter=spec', ...paths], {
     env: { CHROME_PATH: browser },
     onStdout: counter.take,
