@@ -12,6 +12,7 @@ mod any;
 mod attachment;
 mod attachment_crypto;
 mod change;
+mod compression;
 mod encoded;
 mod envelope;
 mod error;
@@ -38,9 +39,8 @@ pub use attachment_crypto::{
     AttachmentRandomness, EncryptedAttachment, decrypt_attachment, encrypt_attachment,
 };
 pub use change::{DeleteMessage, EditMessage};
-pub use encoded::{
-    Compression, ContentTypeId, EncodedContent, MAX_CONTENT_BYTES, MAX_DECOMPRESSED_BYTES,
-};
+pub use compression::MAX_DECOMPRESSED_BYTES;
+pub use encoded::{Compression, ContentTypeId, EncodedContent, MAX_CONTENT_BYTES};
 pub use envelope::{Envelope, MessageId, PlaintextEnvelope};
 pub use error::ContentError;
 pub use group_updated::{CommitChanges, GroupUpdated, Inbox, MetadataFieldChange, RoleLists};
