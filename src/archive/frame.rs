@@ -58,7 +58,7 @@ impl FrameReader {
         }
         self.pending.extend_from_slice(bytes);
         self.bytes_in = self.bytes_in.saturating_add(bytes.len() as u64);
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
         let mut rest = pending.as_slice();
         while let Some(length) = self.next_piece(rest)? {
             let Some((piece, after)) = rest.split_at_checked(length) else {
@@ -67,7 +67,9 @@ impl FrameReader {
             self.decode(piece, out)?;
             rest = after;
         }
-        self.pending = rest.to_vec();
+        let decoded = pending.len() - rest.len();
+        pending.drain(..decoded);
+        self.pending = pending;
         Ok(())
     }
 
