@@ -14,7 +14,6 @@ use super::step::Step;
 use super::{GroupId, Inner};
 use crate::error::{Code, Error, Result};
 use crate::mls::{self, Incoming, Pause, Rules, SkipReason, Verdict};
-use crate::net::api::PAGE;
 
 /// How a batch came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,11 +61,10 @@ impl<E: Env> Inner<E> {
         let mut cursor = self.cursor(id).await?;
         loop {
             let page = self.api.query_group_messages(id.as_bytes(), cursor).await?;
-            let last = page.last().map_or(cursor, |envelope| envelope.id);
-            let full = page.len() >= PAGE as usize;
-            received.envelopes += page.len();
-            received.halted = self.handle_batch(id, page, Source::Query).await?;
-            if !full || received.halted || last <= cursor {
+            let last = page.items.last().map_or(cursor, |envelope| envelope.id);
+            received.envelopes += page.items.len();
+            received.halted = self.handle_batch(id, page.items, Source::Query).await?;
+            if !page.more || received.halted || last <= cursor {
                 return Ok(received);
             }
             cursor = last;

@@ -90,15 +90,14 @@ impl<E: Env> Client<E> {
                 .api
                 .query_welcome_messages(self.me.installation.as_bytes(), cursor)
                 .await?;
-            let full = page.len() >= crate::net::api::PAGE as usize;
-            for message in &page {
+            for message in &page.items {
                 match self.handle_welcome(message, joined).await? {
                     Outcome::Done => {}
                     Outcome::Later(error) => return Err(error),
                 }
             }
             drop(lock);
-            if !full {
+            if !page.more {
                 return Ok(());
             }
         }
@@ -172,7 +171,7 @@ impl<E: Env> Client<E> {
                 .api
                 .query_welcome_messages(&pointer.destination, 0)
                 .await?;
-            if let Some(first) = found.into_iter().next() {
+            if let Some(first) = found.items.into_iter().next() {
                 let opened = match first.version {
                     Some(wire::welcome_message::Version::V1(v1)) => {
                         welcome::open_pointee(&v1, pointer).ok()

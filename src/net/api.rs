@@ -24,6 +24,14 @@ const INBOXES_PER_CALL: usize = 50;
 /// Groups asked for in one newest-message call.
 const GROUPS_PER_CALL: usize = 1000;
 
+/// A page of a log.
+pub struct Page<T> {
+    /// Entries, ascending by id.
+    pub items: Vec<T>,
+    /// Whether another page must be asked for.
+    pub more: bool,
+}
+
 /// Typed calls to one node (or, when several URLs are given, to the transport's current one).
 pub struct Api<E: Env> {
     env: Rc<E>,
@@ -123,24 +131,25 @@ impl<E: Env> Api<E> {
             .await
     }
 
-    /// One ascending page of a group's log: messages with an id above `cursor`. A page of
-    /// [`PAGE`] messages may have a successor.
+    /// One ascending page of a group's log: messages with an id above `cursor`.
     pub async fn query_group_messages(
         &self,
         group_id: &[u8],
         cursor: u64,
-    ) -> Result<Vec<mls::group_message::V1>, NetError> {
+    ) -> Result<Page<mls::group_message::V1>, NetError> {
         let request = mls::QueryGroupMessagesRequest {
             group_id: group_id.to_vec(),
             paging_info: Some(ascending(cursor)),
         };
         let response: mls::QueryGroupMessagesResponse =
             self.call(paths::QUERY_GROUP_MESSAGES, &request).await?;
-        Ok(response
+        let more = has_more(response.messages.len(), response.paging_info);
+        let items = response
             .messages
             .into_iter()
             .filter_map(group_message)
-            .collect())
+            .collect();
+        Ok(Page { items, more })
     }
 
     /// The newest message of each group, without content, in the order asked.
@@ -188,14 +197,18 @@ impl<E: Env> Api<E> {
         &self,
         installation: &[u8],
         cursor: u64,
-    ) -> Result<Vec<mls::WelcomeMessage>, NetError> {
+    ) -> Result<Page<mls::WelcomeMessage>, NetError> {
         let request = mls::QueryWelcomeMessagesRequest {
             installation_key: installation.to_vec(),
             paging_info: Some(ascending(cursor)),
         };
         let response: mls::QueryWelcomeMessagesResponse =
             self.call(paths::QUERY_WELCOME_MESSAGES, &request).await?;
-        Ok(response.messages)
+        let more = has_more(response.messages.len(), response.paging_info);
+        Ok(Page {
+            items: response.messages,
+            more,
+        })
     }
 
     /// Replaces this installation's key package.
@@ -333,6 +346,15 @@ impl<E: Env> Api<E> {
             .into_iter()
             .next()
             .ok_or_else(|| NetError::Malformed("no answer".into()))
+    }
+}
+
+/// Whether the node has more than it answered. It says so by a cursor: a page may end early
+/// because of its size in bytes. Without paging information a full page may have a successor.
+fn has_more(length: usize, paging: Option<mls::PagingInfo>) -> bool {
+    match paging {
+        Some(paging) => paging.id_cursor != 0 && length > 0,
+        None => length >= PAGE as usize,
     }
 }
 
