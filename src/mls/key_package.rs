@@ -21,7 +21,7 @@ use super::extensions::{self, WELCOME_POINTEE, WELCOME_WRAPPER};
 use super::facts;
 use super::group::{CIPHERSUITE, credential_with_key};
 use super::provider::{MlsSigner, Provider, random};
-use super::view::{View, decode_value, encode_value};
+use super::view::{View, ViewError, decode_value, encode_value};
 use super::welcome::kem::{self, XWING_PUBLIC_KEY};
 use super::welcome::{Recipient, WrapperAlgorithm};
 use super::{InstallationId, InstallationKey, MlsError};
@@ -41,6 +41,9 @@ pub fn lifetime_at(now: u64) -> (u64, u64) {
         now.saturating_add(LIFETIME),
     )
 }
+
+/// The format of the row of a key package of ours. A later format gets another number.
+const ROW_VERSION: u8 = 1;
 
 /// A key package of ours with its private keys.
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
@@ -146,7 +149,10 @@ impl OwnKeyPackage {
     ///
     /// If the bytes are damaged.
     pub fn decode(bytes: &[u8]) -> Result<Self, MlsError> {
-        Ok(decode_value(bytes)?)
+        match bytes {
+            [ROW_VERSION, value @ ..] => Ok(decode_value(value)?),
+            _ => Err(ViewError::UnknownFormat.into()),
+        }
     }
 
     /// Everything, private keys included, as one row.
@@ -155,7 +161,8 @@ impl OwnKeyPackage {
     ///
     /// Never, in practice: only if memory cannot be written.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, MlsError> {
-        Ok(Zeroizing::new(encode_value(self)?.to_vec()))
+        let value = encode_value(self)?;
+        Ok(Zeroizing::new([&[ROW_VERSION], &*value].concat()))
     }
 
     /// What is uploaded: the bare KeyPackage.
