@@ -8,11 +8,11 @@
 //! | file | what |
 //! |---|---|
 //! | `view/` | the stored rows as openmls sees them, savepoints, what changed |
-//! | `extensions.rs`, `policy/`, `facts.rs` | what members agree on |
+//! | `extensions/`, `policy/`, `facts.rs` | what members agree on |
 //! | `group.rs`, `commit.rs`, `process.rs` | a group: create, load, encrypt, commit, process |
 //! | `validate/` | whether a Commit is accepted |
 //! | `header.rs` | what of a message is not encrypted |
-//! | `key_package.rs`, `welcome/` | being added and adding |
+//! | `key_package/`, `welcome/` | being added and adding |
 //! | `membership.rs` | planning who is to be added and removed |
 //! | `roles.rs` | who was what at which place in the log |
 

@@ -1,5 +1,6 @@
 //! Several members on one host: what a group does over its life.
 
+mod epochs;
 mod groups;
 mod hostile;
 mod large;

@@ -5,6 +5,7 @@
 //! enter into it: no clock, no setting, no state of ours. The one local input is which protocol
 //! version we claim to be, and that can only pause us.
 
+mod finding;
 mod floor;
 mod identity;
 mod installations;
@@ -19,11 +20,12 @@ use super::extensions::{ExtensionError, ImmutableMetadata, Membership};
 use super::facts::{GroupFacts, Member};
 use super::policy::PolicySet;
 
+pub use finding::Finding;
 pub use floor::{COMPAT_VERSION, Version};
 pub use identity::{IdentityStates, Lookup};
 pub use metadata::{AttributeChange, ListChange};
 pub(super) use metadata::{changed_attributes, changed_list};
-pub use safety::{Finding, MAX_INBOXES, MAX_INSTALLATIONS};
+pub use safety::{MAX_INBOXES, MAX_INSTALLATIONS};
 pub(super) use staged::proposer_inbox;
 pub use verdict::{Accepted, CommitChange, Pause, RejectCode, Rejection, Rules, Verdict};
 

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::super::InstallationId;
 use super::super::facts::Member;
+use super::finding::Finding;
 use super::floor::{COMPAT_VERSION, Version};
 use super::installations::InstallationChange;
 use super::metadata::{AttributeChange, ListChange};
-use super::safety::{Finding, Safety};
+use super::safety::Safety;
 use super::{Proposed, States};
 
 /// The local side of the rules.

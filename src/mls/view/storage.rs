@@ -2,7 +2,8 @@
 //!
 //! One view is one group, so the group id that openmls passes along is not part of any key. What
 //! the protocol rules of XMTP exclude is answered with "nothing here" and not stored: pre-shared
-//! keys, own Update proposals, signature keys (the installation key stays in its own row).
+//! keys, own Update proposals, signature keys (the installation key stays in its own row). The file
+//! is long because the interface is: one implementation cannot be cut in two.
 
 use openmls_traits::storage::{CURRENT_VERSION as V, StorageProvider, traits};
 use serde::Serialize;

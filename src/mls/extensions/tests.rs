@@ -1,4 +1,8 @@
+use std::collections::BTreeMap;
+
+use super::vector::read_vector;
 use super::*;
+use crate::mls::InstallationId;
 use crate::mls::policy::Preset;
 
 fn hex(text: &str) -> Vec<u8> {
