@@ -137,6 +137,11 @@ impl<E: Env> Client<E> {
             sealed = self
                 .step(id, async |step| {
                     step.check_can_act()?;
+                    if step.group.row.membership_state == PENDING_REMOVE {
+                        // LEAVE-1
+                        let message = "you asked to leave this conversation";
+                        return Err(Error::new(Code::PermissionDenied, message));
+                    }
                     let intent = IntentRow {
                         wish: Some(Wish::Message(message_id.0.to_vec())),
                         should_push: push,
@@ -258,7 +263,7 @@ impl<E: Env> Client<E> {
             })
             .await?;
         match number {
-            Some(number) => self.drive(id, number, prepared).await,
+            Some(number) => self.drive_all(id, &[number], prepared).await,
             None => Ok(()),
         }
     }
@@ -331,6 +336,17 @@ impl<E: Env> Client<E> {
             }),
         )
         .await
+    }
+
+    /// Removes a super admin: demotes it, and when that stands removes it (ROLE-5). Not one
+    /// change but two; a failure says in `step` which of them did not come about.
+    pub async fn remove_super_admin(&self, id: GroupId, inbox_id: String) -> Result<()> {
+        self.update_role(id, inbox_id.clone(), true, true)
+            .await
+            .map_err(|error| error.with("step", "demote"))?;
+        self.remove_members(id, vec![inbox_id])
+            .await
+            .map_err(|error| error.with("step", "remove"))
     }
 
     /// Asks to be removed (permissions.md 11). A super admin's client does it.

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join_all;
 
 use super::env::{Env, random};
-use super::message::role_row;
 use super::rows::{ConversationRow, FeedKind, MembershipWish, Wish};
 use super::{Client, GroupId};
 use crate::error::{Code, Error, Result};
@@ -15,10 +14,9 @@ use crate::mls::extensions::{
     GROUP_IMAGE_URL, GROUP_NAME, ImmutableMetadata, MutableMetadata,
 };
 use crate::mls::policy::{CustomPolicies, PolicySet, Preset};
+use crate::mls::roles::RoleRecord;
 use crate::mls::{self, NewGroup};
 
-/// Inboxes in a group, the official cap when inviting (mls.md 1.7).
-pub const MAX_MEMBERS: usize = 250;
 /// Groups synced at the same time.
 const PARALLEL_SYNCS: usize = 8;
 /// Validity of our leaf in a new group: one hour back, 84 days ahead, in seconds.
@@ -92,10 +90,8 @@ impl<E: Env> Client<E> {
         options: GroupOptions,
     ) -> Result<GroupId> {
         let inboxes = self.invitees(inboxes)?;
-        if inboxes.len() + 1 > MAX_MEMBERS {
-            return Err(Error::new(Code::TooLarge, "too many members for one group")
-                .with("max", MAX_MEMBERS)
-                .with("got", inboxes.len() + 1));
+        if inboxes.len() + 1 > mls::validate::MAX_INBOXES {
+            return Err(super::plan::too_many_members(inboxes.len() + 1));
         }
         let policies = match (options.preset, &options.custom) {
             (Some(_), Some(_)) => {
@@ -182,10 +178,10 @@ impl<E: Env> Client<E> {
         disappearing: Option<(i64, i64)>,
         invitees: Vec<String>,
     ) -> Result<GroupId> {
-        let wish = Wish::Membership(MembershipWish {
-            add: invitees.clone(),
+        let wish = MembershipWish {
+            add: invitees,
             remove: vec![],
-        });
+        };
         let id = GroupId(random(&*self.env));
         let now = self.env.now_ns();
         attributes.insert(
@@ -208,10 +204,10 @@ impl<E: Env> Client<E> {
             permissions,
             lifetime: (seconds.saturating_sub(LEAF_BACK), seconds + LEAF_AHEAD),
         };
-        // Whoever cannot be added must be known before anything is stored or sent.
-        let prepared = super::plan::prepare_new(self, self.inbox_id(), &invitees).await?;
         let group = mls::Group::create(&new, &self.me.key)?;
         let facts = group.facts()?;
+        // Whoever cannot be added must be known before anything is stored or sent.
+        let prepared = super::plan::prepare_new(self, &facts, &wish).await?;
         let row = ConversationRow {
             group_id: id.as_bytes().to_vec(),
             kind: super::welcome::kind_number(facts.metadata.kind),
@@ -235,19 +231,21 @@ impl<E: Env> Client<E> {
             pinned: facts.metadata.encode(),
             ..ConversationRow::default()
         };
-        let mut number = 0;
+        let mut numbers = Vec::new();
         self.create_step(id, row, group, async |step| {
             step.copy_facts(&facts);
-            step.add_role_record(0, role_row(&facts, step.client.inbox_id()));
-            number = step.push_intent(super::rows::IntentRow {
-                wish: Some(wish.clone()),
-                ..Default::default()
-            });
+            step.add_role_record(RoleRecord::first(0, &facts)).await?;
+            for part in prepared.split(&wish) {
+                numbers.push(step.push_intent(super::rows::IntentRow {
+                    wish: Some(Wish::Membership(part)),
+                    ..Default::default()
+                }));
+            }
             step.report(FeedKind::Conversation, vec![]);
             Ok(())
         })
         .await?;
-        self.drive(id, number, prepared).await?;
+        self.drive_all(id, &numbers, prepared).await?;
         Ok(id)
     }
 
@@ -356,7 +354,7 @@ impl<E: Env> Client<E> {
             .zip(newest)
             .filter(|(row, newest)| {
                 newest.as_ref().is_some_and(|newest| newest.id > row.cursor)
-                    || row.next_intent_open()
+                    || row.has_work(self.inbox_id())
             })
             .filter_map(|(row, _)| GroupId::from_slice(&row.group_id))
             .collect();
@@ -407,9 +405,26 @@ impl<E: Env> Client<E> {
 }
 
 impl ConversationRow {
-    /// Whether anything of ours may be waiting in it. Cheap and on the safe side.
-    fn next_intent_open(&self) -> bool {
-        !self.ahead.is_empty()
+    /// Whether there is something to do in it even without news from others.
+    fn has_work(&self, me: &str) -> bool {
+        self.open || !self.ahead.is_empty() || !self.leavers_for(me).is_empty()
+    }
+
+    /// The members that asked to leave, if it is on `me` to take them out (permissions.md 11).
+    #[must_use]
+    pub fn leavers_for(&self, me: &str) -> Vec<String> {
+        let mine = self.super_admins.iter().any(|inbox| inbox == me);
+        if !self.active || !mine || self.leaving.iter().any(|inbox| inbox == me) {
+            return Vec::new();
+        }
+        let member = |inbox: &&String| self.members.iter().any(|row| row.inbox_id == **inbox);
+        // A super admin has to be demoted first; who became one may think again.
+        let leaves = |inbox: &&String| !self.super_admins.contains(inbox);
+        (self.leaving.iter())
+            .filter(member)
+            .filter(leaves)
+            .cloned()
+            .collect()
     }
 }
 

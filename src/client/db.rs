@@ -8,6 +8,7 @@ use super::rows::{
 };
 use super::{GroupId, env::Env};
 use crate::error::{Code, Error, Result};
+use crate::mls::roles::RoleLog;
 use crate::store::{Changes, Key, Query, Row, StoreError, Table, Vault};
 
 /// The vault with the client's own row types.
@@ -215,15 +216,15 @@ impl<E: Env> Db<E> {
             .unwrap_or(0))
     }
 
-    /// The role log of a group, oldest first: (node id, record).
-    pub async fn roles(&self, id: GroupId) -> Result<Vec<(u64, RoleRow)>> {
+    /// The role log of a group.
+    pub async fn roles(&self, id: GroupId) -> Result<RoleLog> {
         let rows: Vec<(Vec<u8>, RoleRow)> = self
             .rows(Table::Roles, Query::scope(Table::Roles, id.as_bytes()))
             .await?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|(order, row)| Some((number(&order)?, row)))
-            .collect())
+        let records = (rows.into_iter())
+            .filter_map(|(order, row)| Some(row.into_record(number(&order)?)))
+            .collect();
+        Ok(RoleLog::from_records(records))
     }
 }
 

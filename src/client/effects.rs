@@ -5,11 +5,11 @@
 use prost::Message as _;
 
 use super::env::Env;
-use super::roles;
-use super::rows::{FeedKind, MessageRow, RoleRow};
+use super::rows::{FeedKind, MessageRow};
 use super::step::Step;
 use crate::content::{Content, ContentKind, EncodedContent, MessageId};
 use crate::error::Result;
+use crate::mls::roles::RoleRecord;
 use crate::store::Table;
 
 /// `ConversationType` SYNC on the wire.
@@ -74,6 +74,16 @@ impl<E: Env> Step<'_, E> {
         Ok(())
     }
 
+    /// What our own message does, now that it has its place in the log.
+    pub async fn take_effect(&mut self, row: &MessageRow) -> Result<()> {
+        match kind_of(row) {
+            Some(ContentKind::LeaveRequest) => self.note_leave_request(row).await,
+            Some(ContentKind::DeleteMessage) => self.delete_target(row).await,
+            Some(ContentKind::EditMessage) => self.edit_target(row).await,
+            _ => Ok(()),
+        }
+    }
+
     /// When a message disappears: by the settings in force at its place in the log (DIS-1).
     pub async fn settle_expiry(&mut self, row: &mut MessageRow) -> Result<()> {
         let settings = (self
@@ -82,11 +92,11 @@ impl<E: Env> Step<'_, E> {
             .attributes
             .get(crate::mls::extensions::DISAPPEAR_IN))
         .is_some_and(|text| text != "0");
-        if !settings && self.roles.is_none() && self.new_roles.is_empty() {
+        if !settings && self.roles.is_none() {
             // The usual case costs no look into the role log.
             return Ok(());
         }
-        let Some(state) = roles::state_at(self.role_log().await?, row.sequence_id) else {
+        let Some(state) = self.role_log().await?.state_at(row.sequence_id) else {
             return Ok(());
         };
         if let Some(expires) = expiry(state, row.sent_ns) {
@@ -107,8 +117,8 @@ impl<E: Env> Step<'_, E> {
 
     async fn note_leave_request(&mut self, row: &MessageRow) -> Result<()> {
         let is_dm = !self.group.row.dm_members.is_empty();
-        let is_super = roles::state_at(self.role_log().await?, row.sequence_id)
-            .is_some_and(|state| state.super_admins.contains(&row.sender_inbox));
+        let state = self.role_log().await?.state_at(row.sequence_id);
+        let is_super = state.is_some_and(|state| state.is_super_admin(&row.sender_inbox));
         // LEAVE-3: a super admin hands over first; in a DM there is nobody to do it.
         if is_dm || is_super || self.group.row.leaving.contains(&row.sender_inbox) {
             return Ok(());
@@ -123,7 +133,7 @@ impl<E: Env> Step<'_, E> {
 
     /// Applies a deletion to its target, if the target is here and the deleter may.
     async fn delete_target(&mut self, request: &MessageRow) -> Result<()> {
-        let Some((order, mut target)) = self.client.db.message(&request.reference).await? else {
+        let Some((order, mut target)) = self.message(&request.reference).await? else {
             return Ok(());
         };
         if self.may_delete(request, &target).await? {
@@ -137,22 +147,15 @@ impl<E: Env> Step<'_, E> {
     /// Rule ORD-DEL (permissions.md 9.4, 13.2).
     async fn may_delete(&mut self, request: &MessageRow, target: &MessageRow) -> Result<bool> {
         let deletable = kind_of(target).is_some_and(|kind| kind.deletable());
-        let earlier = target.sequence_id == 0 || target.sequence_id < request.sequence_id;
-        if !deletable
-            || !earlier
-            || target.deleted_by.is_some()
-            || target.group_id != request.group_id
-        {
+        if !deletable || target.deleted_by.is_some() || target.group_id != request.group_id {
             return Ok(false);
         }
+        let place = (target.sequence_id != 0).then_some(target.sequence_id);
         if target.sender_inbox == request.sender_inbox {
-            return Ok(true);
+            return Ok(place.is_none_or(|place| place < request.sequence_id));
         }
-        Ok(roles::may_delete_others(
-            self.role_log().await?,
-            &request.sender_inbox,
-            request.sequence_id,
-        ))
+        let log = self.role_log().await?;
+        Ok(log.may_delete(request.sequence_id, &request.sender_inbox, place))
     }
 
     fn bury(&mut self, target: &mut MessageRow, by: &str) {
@@ -163,7 +166,7 @@ impl<E: Env> Step<'_, E> {
 
     /// Applies an edit to its target (permissions.md 13.4): the newest by the node's order wins.
     async fn edit_target(&mut self, request: &MessageRow) -> Result<()> {
-        let Some((order, mut target)) = self.client.db.message(&request.reference).await? else {
+        let Some((order, mut target)) = self.message(&request.reference).await? else {
             return Ok(());
         };
         if apply_edit(request, &mut target) {
@@ -175,16 +178,16 @@ impl<E: Env> Step<'_, E> {
 
     /// What was said about a message before it arrived.
     async fn apply_waiting(&mut self, row: &mut MessageRow) -> Result<()> {
-        for request in self.client.db.related(&row.id).await? {
+        for request in self.related(&row.id).await? {
             match kind_of(&request) {
                 Some(ContentKind::DeleteMessage) => {
                     // DEL-2: an unknown target is the one case in which the request may be earlier.
                     let own = request.sender_inbox == row.sender_inbox;
                     let may = own
-                        || roles::may_delete_others(
-                            self.role_log().await?,
-                            &request.sender_inbox,
+                        || self.role_log().await?.may_delete(
                             request.sequence_id,
+                            &request.sender_inbox,
+                            None,
                         );
                     if may && kind_of(row).is_some_and(|kind| kind.deletable()) {
                         self.bury(row, &request.sender_inbox);
@@ -228,16 +231,18 @@ fn kind_of(row: &MessageRow) -> Option<ContentKind> {
     EncodedContent::from_bytes(&row.content).ok()?.kind()
 }
 
-fn expiry(state: &RoleRow, sent_ns: u64) -> Option<u64> {
+fn expiry(state: &RoleRecord, sent_ns: u64) -> Option<u64> {
     let from: u64 = state
-        .disappear_from
+        .disappearing
+        .0
         .parse::<i64>()
         .ok()?
         .try_into()
         .ok()
         .filter(|from| *from > 0)?;
     let after: u64 = state
-        .disappear_in
+        .disappearing
+        .1
         .parse::<i64>()
         .ok()?
         .try_into()
@@ -251,11 +256,18 @@ fn expiry(state: &RoleRow, sent_ns: u64) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn state(from: &str, after: &str) -> RoleRow {
-        RoleRow {
-            disappear_from: from.to_owned(),
-            disappear_in: after.to_owned(),
-            ..RoleRow::default()
+    fn state(from: &str, after: &str) -> RoleRecord {
+        RoleRecord {
+            sequence: 0,
+            epoch: 0,
+            committer: None,
+            super_admins: vec![],
+            admins: vec![],
+            members: vec![],
+            leaves: None,
+            anchored: false,
+            disappearing: (from.to_owned(), after.to_owned()),
+            authenticator: vec![],
         }
     }
 

@@ -4,6 +4,7 @@
 //! one epoch (permissions.md 7.11, mls.md 5.3).
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -11,8 +12,9 @@ use sotto_proto::mls_api::group_message_input::V1 as Input;
 
 use super::env::Env;
 use super::plan::{Plan, Prepared};
-use super::rows::{IntentRow, IntentState, Recipient, Wish};
+use super::rows::{IntentRow, IntentState, MembershipWish, Wish};
 use super::step::Step;
+use super::welcome::recipient_row;
 use super::{GroupId, Inner};
 use crate::content::PlaintextEnvelope;
 use crate::error::{Code, Error, Result};
@@ -47,6 +49,9 @@ pub struct Outgoing {
     input: Input,
 }
 
+/// What was fetched for intents, by their numbers.
+pub type AllPrepared = BTreeMap<u64, Rc<Prepared>>;
+
 /// What a planning step came to.
 enum Built {
     /// Nothing is left to send.
@@ -61,26 +66,61 @@ impl<E: Env> Inner<E> {
     /// Queues a wish and waits until it is fulfilled, superseded or refused.
     pub async fn fulfil(&self, id: GroupId, wish: Wish) -> Result<()> {
         let prepared = self.prepare(id, &wish).await?;
-        let number = self
+        let wishes = match &wish {
+            Wish::Membership(wish) => (prepared.split(wish).into_iter())
+                .map(Wish::Membership)
+                .collect(),
+            wish => vec![wish.clone()],
+        };
+        let numbers = self
             .step(id, async |step| {
                 step.check_can_act()?;
                 step.check_wish(&wish, &prepared)?;
-                Ok(step.push_intent(IntentRow {
-                    wish: Some(wish.clone()),
-                    ..IntentRow::default()
-                }))
+                let mut numbers = Vec::with_capacity(wishes.len());
+                for wish in &wishes {
+                    let seen = step.seen(wish)?;
+                    numbers.push(step.push_intent(IntentRow {
+                        wish: Some(wish.clone()),
+                        seen,
+                        ..IntentRow::default()
+                    }));
+                }
+                Ok(numbers)
             })
             .await?;
-        self.drive(id, number, prepared).await
+        self.drive_all(id, &numbers, prepared).await
+    }
+
+    /// Drives intents that make one wish. Where one fails, those behind it are dropped.
+    pub async fn drive_all(&self, id: GroupId, numbers: &[u64], prepared: Prepared) -> Result<()> {
+        let prepared = Rc::new(prepared);
+        let mut all = (numbers.iter())
+            .map(|number| (*number, Rc::clone(&prepared)))
+            .collect();
+        for number in numbers {
+            let result = self.drive(id, *number, &mut all).await;
+            if let Err(error) = result {
+                if !error.retryable() && error.code() != Code::Pending {
+                    self.step(id, async |step| {
+                        step.group.intents.retain(|number, intent| {
+                            !numbers.contains(number) || intent.state != IntentState::Queued as i32
+                        });
+                        Ok(())
+                    })
+                    .await?;
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Runs passes until an intent is settled.
-    pub async fn drive(&self, id: GroupId, number: u64, prepared: Prepared) -> Result<()> {
-        let mut prepared = BTreeMap::from([(number, prepared)]);
+    async fn drive(&self, id: GroupId, number: u64, prepared: &mut AllPrepared) -> Result<()> {
         let mut pause = Duration::from_millis(50);
         let mut problem = None;
         for _ in 0..ROUNDS {
-            problem = self.pass(id, &mut prepared).await.err();
+            problem = self.pass(id, prepared).await.err();
             let settled = self
                 .step(id, async |step| {
                     let Some(intent) = step.group.intents.get(&number) else {
@@ -115,7 +155,7 @@ impl<E: Env> Inner<E> {
     }
 
     /// One pass over a group: settle what was half-sent, publish, read back, finish.
-    pub async fn pass(&self, id: GroupId, prepared: &mut BTreeMap<u64, Prepared>) -> Result<()> {
+    pub async fn pass(&self, id: GroupId, prepared: &mut AllPrepared) -> Result<()> {
         let half_sent = self
             .step(id, async |step| {
                 Ok(step.group.intents.values().any(is_published))
@@ -125,10 +165,45 @@ impl<E: Env> Inner<E> {
             self.receive(id).await?;
             self.resend(id).await?;
         }
+        self.turn(id, prepared).await?;
+        if self.queue_leavers(id).await? {
+            self.turn(id, prepared).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes, reads back and finishes.
+    async fn turn(&self, id: GroupId, prepared: &mut AllPrepared) -> Result<()> {
         let published = self.publish(id, prepared).await;
         self.receive(id).await?;
         self.finish_commits(id).await?;
         published
+    }
+
+    /// A super admin's client takes out who asked for it (permissions.md 11). The requests are
+    /// stored with the group and the wish with its intents, so it is done after a restart too; of
+    /// several super admins one is first and the others find nothing left to do.
+    async fn queue_leavers(&self, id: GroupId) -> Result<bool> {
+        self.step(id, async |step| {
+            let me = self.inbox_id();
+            let row = &step.group.row;
+            let under_way = (step.group.intents.values())
+                .any(|intent| intent.unattended && intent.state != IntentState::Committed as i32);
+            let remove = row.leavers_for(me);
+            if remove.is_empty() || under_way || step.is_held() {
+                return Ok(false);
+            }
+            step.push_intent(IntentRow {
+                wish: Some(Wish::Membership(MembershipWish {
+                    add: Vec::new(),
+                    remove,
+                })),
+                unattended: true,
+                ..IntentRow::default()
+            });
+            Ok(true)
+        })
+        .await
     }
 
     /// Sends again, byte for byte, what the log does not hold and the node has not acknowledged.
@@ -155,7 +230,7 @@ impl<E: Env> Inner<E> {
     }
 
     /// Makes and sends what is queued: messages up to the first commit, then that commit alone.
-    pub async fn publish(&self, id: GroupId, prepared: &mut BTreeMap<u64, Prepared>) -> Result<()> {
+    pub async fn publish(&self, id: GroupId, prepared: &mut AllPrepared) -> Result<()> {
         let sending = self.groups.sending(id);
         let _turn = sending.lock().await;
         // Each turn sends a batch, fetches data for one intent, or ends.
@@ -183,7 +258,7 @@ impl<E: Env> Inner<E> {
                         })
                         .await?;
                     if let Some(wish) = wish {
-                        prepared.insert(number, self.prepare(id, &wish).await?);
+                        prepared.insert(number, Rc::new(self.prepare(id, &wish).await?));
                     }
                 }
             }
@@ -324,7 +399,7 @@ impl<E: Env> Inner<E> {
 
 impl<E: Env> Step<'_, E> {
     /// Makes the bytes of what is queued. Saved with the step, hence before they are sent.
-    async fn build(&mut self, prepared: &BTreeMap<u64, Prepared>) -> Result<Built> {
+    async fn build(&mut self, prepared: &AllPrepared) -> Result<Built> {
         if !self.group.row.active || self.is_held() {
             return Ok(Built::Nothing);
         }
@@ -362,16 +437,22 @@ impl<E: Env> Step<'_, E> {
                     if !batch.is_empty() {
                         break;
                     }
-                    match self.plan(wish, prepared.get(&number))? {
+                    match self.plan(wish, prepared.get(&number).map(Rc::as_ref))? {
                         Plan::Prepare => return Ok(Built::Prepare(number)),
                         Plan::Nothing => {
                             self.group.intents.remove(&number);
                         }
                         Plan::Refused(error) => {
-                            self.fail_intent(number, error.code(), error.message())
+                            let (code, message) = since_queued(&error);
+                            self.fail_intent(number, code, &message);
                         }
-                        Plan::Commit { change, recipients } => {
-                            batch.push(self.build_commit(number, *change, recipients)?);
+                        // OWN-2: the slot must still be as the caller saw it.
+                        Plan::Commit(_) if self.seen(wish)? != intent.seen => {
+                            let message = "somebody else changed the permission first";
+                            self.fail_intent(number, Code::Superseded, message);
+                        }
+                        Plan::Commit(change) => {
+                            batch.push(self.build_commit(number, *change)?);
                             break;
                         }
                     }
@@ -422,12 +503,10 @@ impl<E: Env> Step<'_, E> {
         Ok(Some(outgoing(intent)))
     }
 
-    fn build_commit(
-        &mut self,
-        number: u64,
-        change: mls::Change,
-        recipients: Vec<Recipient>,
-    ) -> Result<Outgoing> {
+    fn build_commit(&mut self, number: u64, change: mls::Change) -> Result<Outgoing> {
+        let recipients = (change.add.iter())
+            .map(|package| recipient_row(package.recipient()))
+            .collect();
         let commit = self.mls()?.stage_commit(change)?;
         let hmac = self.sender_hmac(&commit.bytes);
         let intent = self
@@ -493,6 +572,17 @@ impl<E: Env> Step<'_, E> {
             }
         }
         Ok(())
+    }
+}
+
+/// A wish was allowed when it was queued: what forbids it now is somebody else's change (OWN-1).
+fn since_queued(error: &Error) -> (Code, String) {
+    match error.code() {
+        Code::PermissionDenied | Code::NotAMember => (
+            Code::Superseded,
+            format!("somebody else's change came first: {}", error.message()),
+        ),
+        code => (code, error.message().to_owned()),
     }
 }
 

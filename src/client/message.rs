@@ -4,16 +4,16 @@
 use prost::Message as _;
 
 use super::env::Env;
-use super::roles::{self, RoleLog};
 use super::rows::{
-    FeedKind, Hold, LeafRow, MemberRow, MessagePlace, MessageRow, RoleRow, order_of,
-    provisional_order,
+    FeedKind, Hold, MemberRow, MessagePlace, MessageRow, RoleRow, order_of, provisional_order,
 };
 use super::step::Step;
 use crate::content::{
     CommitChanges, ContentType as _, EncodedContent, Envelope, GroupUpdated, MessageId, RoleLists,
 };
 use crate::error::Result;
+use crate::identity::InstallationId;
+use crate::mls::roles::{RoleLog, RoleRecord};
 use crate::mls::{self, ApplicationMessage, CommitReport, GroupFacts};
 use crate::store::{Key, Query, Table};
 
@@ -79,19 +79,16 @@ impl<E: Env> Step<'_, E> {
         message: &ApplicationMessage,
         sequence_id: u64,
     ) -> Result<Option<Vec<u8>>> {
-        let epoch = self.group.row.epoch;
-        Ok(roles::judge_application(
-            self.role_log().await?,
-            message,
-            sequence_id,
-            epoch,
-        ))
+        let judged = self.role_log().await?.accepts(sequence_id, message);
+        Ok(judged
+            .ok()
+            .map(|installation| installation.as_bytes().to_vec()))
     }
 
     /// Stores a row that the rules accept, unless its id is there already.
     pub async fn store_message(&mut self, row: MessageRow, shown: bool) -> Result<bool> {
-        if self.client.db.message_place(&row.id).await?.is_some()
-            || !self.fresh_ids.insert(row.id.clone())
+        if self.fresh.contains_key(&row.id)
+            || self.client.db.message_place(&row.id).await?.is_some()
         {
             return Ok(false);
         }
@@ -118,8 +115,27 @@ impl<E: Env> Step<'_, E> {
                 place,
             );
         }
-        let key = self.key(Table::Messages, order);
+        let key = self.key(Table::Messages, order.clone());
         self.changes.put(key, row.encode_to_vec());
+        self.fresh.insert(row.id.clone(), (order, row.clone()));
+    }
+
+    /// A message by id, what this step writes included.
+    pub async fn message(&self, id: &[u8]) -> Result<Option<(Vec<u8>, MessageRow)>> {
+        match self.fresh.get(id) {
+            Some(found) => Ok(Some(found.clone())),
+            None => self.client.db.message(id).await,
+        }
+    }
+
+    /// What refers to a message, what this step writes included, in the node's order.
+    pub async fn related(&self, id: &[u8]) -> Result<Vec<MessageRow>> {
+        let mut rows = self.client.db.related(id).await?;
+        rows.retain(|row| !self.fresh.contains_key(&row.id));
+        let fresh = self.fresh.values().map(|(_, row)| row);
+        rows.extend(fresh.filter(|row| row.reference == id).cloned());
+        rows.sort_by_key(|row| row.sequence_id);
+        Ok(rows)
     }
 
     /// Our own message was read back: it moves from the end of the list to its place.
@@ -130,7 +146,7 @@ impl<E: Env> Step<'_, E> {
         intent: u64,
     ) -> Result<()> {
         self.group.intents.remove(&intent);
-        let Some((order, mut row)) = self.client.db.message(message_id).await? else {
+        let Some((order, mut row)) = self.message(message_id).await? else {
             return Ok(());
         };
         if row.sequence_id != 0 {
@@ -146,6 +162,7 @@ impl<E: Env> Step<'_, E> {
         self.put_message(&row, order_of(at.sequence_id));
         self.group.row.last_message_ns = self.group.row.last_message_ns.max(row.sent_ns);
         self.client.forget_acknowledged(message_id);
+        self.take_effect(&row).await?;
         self.report(FeedKind::Updated, vec![row.id]);
         Ok(())
     }
@@ -170,7 +187,8 @@ impl<E: Env> Step<'_, E> {
         self.copy_facts(facts);
         self.note_findings(&change.findings);
         let committer = change.committer.inbox_id.clone();
-        self.add_role_record(sequence_id, role_row(facts, &committer));
+        self.add_role_record(RoleRecord::commit(sequence_id, &report))
+            .await?;
         let removed = change.removed_inboxes.clone();
         let updated = GroupUpdated::of_commit(&CommitChanges {
             committer: &committer,
@@ -253,14 +271,16 @@ impl<E: Env> Step<'_, E> {
             let query =
                 Query::scope(Table::Messages, self.id.as_bytes()).prefix(&order_of(position));
             for (order, row) in self.client.db.messages(query).await? {
+                let sender = InstallationId::try_from(row.sender_installation.as_slice());
                 let log = self.role_log().await?;
-                let stays = roles::state_at(log, position)
-                    .is_some_and(|state| state.members.contains(&row.sender_inbox));
+                let stays = sender
+                    .is_ok_and(|sender| log.still_accepts(position, &row.sender_inbox, &sender));
                 if !stays {
                     let key = self.key(Table::Messages, order);
                     self.changes.delete(key);
                     self.changes
                         .delete(Key::scope(Table::MessageIds, row.id.clone()));
+                    self.fresh.remove(&row.id);
                     self.report(FeedKind::Withdrawn, vec![row.id]);
                 }
             }
@@ -317,24 +337,28 @@ impl<E: Env> Step<'_, E> {
             .collect();
     }
 
-    /// Adds a record to the role log (permissions.md 9.2).
-    pub fn add_role_record(&mut self, sequence_id: u64, row: RoleRow) {
-        let key = self.key(Table::Roles, sequence_id.to_be_bytes());
-        self.changes.put(key, row.encode_to_vec());
-        if let Some(log) = &mut self.roles {
-            log.push((sequence_id, row.clone()));
+    /// Adds a record to the role log (permissions.md 9.2) and drops tables that are too old.
+    pub async fn add_role_record(&mut self, record: RoleRecord) -> Result<()> {
+        self.role_log().await?;
+        let log = self.roles.get_or_insert_default();
+        let changed = log.push(record);
+        let rows: Vec<(u64, RoleRow)> = (log.records().iter())
+            .filter(|record| changed.contains(&record.sequence))
+            .map(|record| (record.sequence, RoleRow::from(record)))
+            .collect();
+        for (sequence, row) in rows {
+            let key = self.key(Table::Roles, sequence.to_be_bytes());
+            self.changes.put(key, row.encode_to_vec());
         }
-        self.new_roles.push((sequence_id, row));
+        Ok(())
     }
 
     /// The role log including what this step added.
     pub async fn role_log(&mut self) -> Result<&RoleLog> {
         if self.roles.is_none() {
-            let mut log = self.client.db.roles(self.id).await?;
-            log.extend(self.new_roles.iter().cloned());
-            self.roles = Some(log);
+            self.roles = Some(self.client.db.roles(self.id).await?);
         }
-        Ok(self.roles.as_deref().unwrap_or_default())
+        Ok(self.roles.get_or_insert_default())
     }
 
     /// Stores a transcript entry.
@@ -367,41 +391,6 @@ impl<E: Env> Step<'_, E> {
         };
         self.store_message(row, true).await?;
         Ok(())
-    }
-}
-
-/// A role log record of a state.
-#[must_use]
-pub fn role_row(facts: &GroupFacts, committer: &str) -> RoleRow {
-    RoleRow {
-        epoch: facts.epoch,
-        committer: committer.to_owned(),
-        super_admins: facts.mutable.super_admins.clone(),
-        admins: facts.mutable.admins.clone(),
-        members: facts.membership.members.keys().cloned().collect(),
-        leaves: facts
-            .members
-            .iter()
-            .map(|member| LeafRow {
-                index: member.leaf,
-                inbox_id: member.inbox_id.clone(),
-                installation: member.installation_id.as_bytes().to_vec(),
-                trusted: member.trusted,
-            })
-            .collect(),
-        disappear_from: facts
-            .mutable
-            .attribute(mls::extensions::DISAPPEAR_FROM)
-            .to_owned(),
-        disappear_in: facts
-            .mutable
-            .attribute(mls::extensions::DISAPPEAR_IN)
-            .to_owned(),
-        moderated: facts
-            .mutable
-            .attributes
-            .contains_key(mls::extensions::MODERATION),
-        authenticator: facts.epoch_authenticator.clone(),
     }
 }
 

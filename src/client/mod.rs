@@ -21,7 +21,6 @@ pub mod plan;
 pub mod preferences;
 pub mod receive;
 pub mod registration;
-pub mod roles;
 pub mod rows;
 pub mod step;
 #[cfg(any(test, feature = "test-utils"))]

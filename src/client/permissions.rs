@@ -40,6 +40,20 @@ pub fn number(policy: &Policy) -> i32 {
     }
 }
 
+/// `PermissionPolicy` number of one slot: 4 is an attribute without an entry.
+#[must_use]
+pub fn number_of(policies: &PolicySet, slot: &Slot) -> i32 {
+    let attribute = |name: &str| policies.metadata.get(name).map_or(4, number);
+    match slot {
+        Slot::AddMember => number(&policies.add_member),
+        Slot::RemoveMember => number(&policies.remove_member),
+        Slot::AddAdmin => number(&policies.add_admin),
+        Slot::RemoveAdmin => number(&policies.remove_admin),
+        Slot::Metadata(name) => attribute(name),
+        Slot::Disappearing => attribute(DISAPPEAR_IN),
+    }
+}
+
 /// The nine slots in the official SDK's order; 4 is an attribute without an entry.
 #[must_use]
 pub fn nine(policies: &PolicySet) -> [i32; 9] {

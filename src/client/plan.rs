@@ -6,20 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::env::Env;
 use super::permissions;
-use super::rows::{
-    MembershipWish, MetadataWish, PermissionWish, ReaddWish, Recipient, RoleWish, Wish,
-};
+use super::rows::{MembershipWish, MetadataWish, PermissionWish, ReaddWish, RoleWish, Wish};
 use super::step::Step;
-use super::welcome::recipient_row;
 use super::{GroupId, Inner};
 use crate::error::{Code, Error, Result};
 use crate::identity::{InboxId, InstallationId};
 use crate::mls::extensions::{APP_DATA, DESCRIPTION, GROUP_IMAGE_URL, GROUP_NAME};
+use crate::mls::key_package::{self, KeyPackageFault};
+use crate::mls::membership::{self, PlanError, Request};
 use crate::mls::policy::Roles;
-use crate::mls::{
-    Change, ConversationKind, GroupFacts, Membership, MutableMetadata, VerifiedKeyPackage,
-    key_package,
-};
+use crate::mls::validate::MAX_INBOXES;
+use crate::mls::{Change, ConversationKind, GroupFacts, VerifiedKeyPackage};
+
+/// Rounds of fetching identity logs that one plan may take.
+const NEEDS: usize = 4;
+/// Key packages asked for in one request.
+const PACKAGES_PER_CALL: usize = 100;
 
 /// Longest values of attributes, in bytes of UTF-8 (permissions.md 3.2).
 const LENGTHS: [(&str, usize); 4] = [
@@ -34,10 +36,10 @@ const LENGTHS: [(&str, usize); 4] = [
 pub struct Prepared {
     /// The newest sequence id of each member and invitee.
     latest: BTreeMap<String, u64>,
-    /// Key packages of installations that may have to be added; `None` where there is no usable one.
-    packages: BTreeMap<InstallationId, Option<VerifiedKeyPackage>>,
-    /// Installations of each inbox at its newest sequence id, and at the one in the group.
-    installations: BTreeMap<(String, u64), BTreeSet<InstallationId>>,
+    /// Key packages of installations that may have to be added, or why one is of no use.
+    packages: BTreeMap<InstallationId, Result<VerifiedKeyPackage, KeyPackageFault>>,
+    /// Installations of each inbox to add.
+    invited: BTreeMap<String, BTreeSet<InstallationId>>,
 }
 
 /// What a wish comes to.
@@ -49,12 +51,7 @@ pub enum Plan {
     /// It may not be, or makes no sense any more.
     Refused(Error),
     /// This commit fulfils it.
-    Commit {
-        /// What to commit.
-        change: Box<Change>,
-        /// Whom the Welcome is for.
-        recipients: Vec<Recipient>,
-    },
+    Commit(Box<Change>),
 }
 
 /// Refuses attributes that are too long.
@@ -73,33 +70,24 @@ pub fn check_lengths(attributes: &BTreeMap<String, String>) -> Result<()> {
 
 /// Fetches what a wish about an existing group needs.
 pub async fn prepare<E: Env>(client: &Inner<E>, id: GroupId, wish: &Wish) -> Result<Prepared> {
-    let row = client.peek(id).await?;
-    let members: BTreeMap<String, u64> = row
-        .members
-        .iter()
-        .map(|member| (member.inbox_id.clone(), member.sequence_id))
-        .collect();
+    if !matches!(wish, Wish::Membership(_) | Wish::Readd(_)) {
+        return Ok(Prepared::default());
+    }
+    let facts = client
+        .step(id, async |step| Ok(step.mls()?.facts()?))
+        .await?;
     match wish {
-        Wish::Membership(wish) => {
-            let add = parse_all(&wish.add)?;
-            fetch(client, &members, &add).await
-        }
+        Wish::Membership(wish) => fetch(client, &facts, wish).await,
         Wish::Readd(wish) => {
-            let mut prepared = fetch(client, &members, &[]).await?;
-            let wanted: Vec<(InstallationId, String)> = row
-                .members
-                .iter()
-                .flat_map(|member| {
-                    member
-                        .installations
-                        .iter()
-                        .map(move |id| (id, &member.inbox_id))
+            let members = facts.members.iter();
+            let wanted = members
+                .filter(|member| {
+                    let id = member.installation_id.as_bytes();
+                    wish.installations.iter().any(|wanted| wanted == id)
                 })
-                .filter(|(id, _)| wish.installations.contains(id))
-                .filter_map(|(id, inbox)| {
-                    Some((InstallationId::try_from(id.as_slice()).ok()?, inbox.clone()))
-                })
+                .map(|member| (member.inbox_id.clone(), member.installation_id))
                 .collect();
+            let mut prepared = Prepared::default();
             fetch_packages(client, &mut prepared, wanted).await?;
             Ok(prepared)
         }
@@ -110,84 +98,67 @@ pub async fn prepare<E: Env>(client: &Inner<E>, id: GroupId, wish: &Wish) -> Res
 /// Fetches what the first commit of a new group needs. Fails where an invitee cannot be added.
 pub async fn prepare_new<E: Env>(
     client: &Inner<E>,
-    creator: &str,
-    invitees: &[String],
+    facts: &GroupFacts,
+    wish: &MembershipWish,
 ) -> Result<Prepared> {
-    let members = BTreeMap::from([(creator.to_owned(), 0)]);
-    let prepared = fetch(client, &members, invitees).await?;
-    prepared.check_addable(invitees)?;
+    let prepared = fetch(client, facts, wish).await?;
+    prepared.check_addable(&wish.add)?;
     Ok(prepared)
 }
 
 async fn fetch<E: Env>(
     client: &Inner<E>,
-    members: &BTreeMap<String, u64>,
-    add: &[String],
+    facts: &GroupFacts,
+    wish: &MembershipWish,
 ) -> Result<Prepared> {
-    let everybody: Vec<String> = members
-        .keys()
-        .chain(add)
+    let request = request(wish)?;
+    let everybody: BTreeSet<String> = (facts.membership.members.keys())
+        .chain(&request.add)
         .cloned()
-        .collect::<BTreeSet<_>>()
-        .into_iter()
         .collect();
+    let everybody: Vec<String> = everybody.into_iter().collect();
     client.identities.refresh(&everybody).await?;
     let mut prepared = Prepared::default();
-    let mut wanted = Vec::new();
     for inbox in &everybody {
-        let Some((latest, state)) = client.identities.latest(inbox) else {
-            if add.contains(inbox) {
-                return Err(
-                    Error::new(Code::NotFound, "there is no such inbox on this network")
-                        .with("inboxId", inbox),
-                );
+        if let Some((latest, state)) = client.identities.latest(inbox) {
+            prepared.latest.insert(inbox.clone(), latest);
+            if request.add.contains(inbox) {
+                prepared
+                    .invited
+                    .insert(inbox.clone(), state.installations());
             }
-            continue;
-        };
-        let now = state.installations();
-        let listed = members.get(inbox).copied().unwrap_or(0);
-        let before = if listed == 0 {
-            BTreeSet::new()
-        } else {
-            client
-                .identities
-                .at(inbox, listed)
-                .map(|state| state.installations())
-                .unwrap_or_default()
-        };
-        wanted.extend(
-            now.difference(&before)
-                .filter(|id| **id != client.me.installation)
-                .map(|id| (*id, inbox.clone())),
-        );
-        prepared.latest.insert(inbox.clone(), latest);
-        prepared.installations.insert((inbox.clone(), latest), now);
-        if listed != 0 {
-            prepared
-                .installations
-                .insert((inbox.clone(), listed), before);
         }
     }
-    fetch_packages(client, &mut prepared, wanted).await?;
-    Ok(prepared)
+    let own = &client.me.installation;
+    for _ in 0..NEEDS {
+        let states = client.identities.snapshot();
+        match membership::Plan::new(facts, &request, &prepared.latest, &states, own) {
+            Ok(plan) => {
+                fetch_packages(client, &mut prepared, plan.adds().to_vec()).await?;
+                return Ok(prepared);
+            }
+            Err(PlanError::NeedIdentity(wanted)) => client.identities.resolve(&wanted).await?,
+            // Planning says so again, to whoever wished.
+            Err(PlanError::RemovesSelf) => return Ok(prepared),
+            Err(error) => return Err(plan_error(error)),
+        }
+    }
+    Err(Error::internal("a plan asks for identity logs without end"))
 }
 
 async fn fetch_packages<E: Env>(
     client: &Inner<E>,
     prepared: &mut Prepared,
-    wanted: Vec<(InstallationId, String)>,
+    wanted: Vec<(String, InstallationId)>,
 ) -> Result<()> {
-    let ids: Vec<Vec<u8>> = wanted
-        .iter()
-        .map(|(id, _)| id.as_bytes().to_vec())
-        .collect();
     let now = client.env.now_ns() / 1_000_000_000;
-    let answers = client.api.fetch_key_packages(&ids).await?;
-    for ((id, inbox), bytes) in wanted.into_iter().zip(answers) {
-        prepared.packages.insert(
-            id,
-            key_package::validate_fetched(&bytes, &id, &inbox, now).ok(),
-        );
+    for part in wanted.chunks(PACKAGES_PER_CALL) {
+        let ids: Vec<Vec<u8>> = part.iter().map(|(_, id)| id.as_bytes().to_vec()).collect();
+        let answers = client.api.fetch_key_packages(&ids).await?;
+        for ((inbox, id), bytes) in part.iter().zip(answers) {
+            let package = key_package::validate_fetched(&bytes, id, inbox, now);
+            prepared.packages.insert(*id, package);
+        }
     }
     Ok(())
 }
@@ -196,15 +167,11 @@ impl Prepared {
     /// Refuses to add an inbox of which not one installation can be added.
     fn check_addable(&self, add: &[String]) -> Result<()> {
         for inbox in add {
-            let Some(latest) = self.latest.get(inbox) else {
+            let Some(installations) = self.invited.get(inbox) else {
                 continue;
             };
-            let installations = self.installations.get(&(inbox.clone(), *latest));
-            let usable = installations
-                .into_iter()
-                .flatten()
-                .any(|id| matches!(self.packages.get(id), Some(Some(_))));
-            if !usable {
+            let usable = |id| matches!(self.packages.get(id), Some(Ok(_)));
+            if !installations.iter().any(usable) {
                 return Err(Error::new(
                     Code::CannotBeAdded,
                     "none of the inbox's installations can be added",
@@ -215,14 +182,30 @@ impl Prepared {
         Ok(())
     }
 
-    /// The state of an inbox at a sequence id, `None` where it was not fetched.
-    fn at(&self, inbox: &str, sequence_id: u64) -> Option<BTreeSet<InstallationId>> {
-        if sequence_id == 0 {
-            return Some(BTreeSet::new());
+    /// An invitation as wishes that add a bounded number of installations each, `first` the one
+    /// that takes along what else is to be removed or brought up to date.
+    #[must_use]
+    pub fn split(&self, wish: &MembershipWish) -> Vec<MembershipWish> {
+        let invited = (wish.add.iter())
+            .map(|inbox| {
+                (
+                    inbox.clone(),
+                    self.invited.get(inbox).map_or(0, BTreeSet::len),
+                )
+            })
+            .collect();
+        let mut wishes: Vec<MembershipWish> = membership::split_invitation(&invited)
+            .into_iter()
+            .map(|part| MembershipWish {
+                add: part.into_iter().collect(),
+                remove: Vec::new(),
+            })
+            .collect();
+        match wishes.first_mut() {
+            Some(first) => first.remove = wish.remove.clone(),
+            None => wishes.push(wish.clone()),
         }
-        self.installations
-            .get(&(inbox.to_owned(), sequence_id))
-            .cloned()
+        wishes
     }
 }
 
@@ -238,6 +221,18 @@ impl<E: Env> Step<'_, E> {
     /// Whether following the identity logs would change nothing.
     pub fn needs_nothing(&mut self, wish: &Wish, prepared: &Prepared) -> Result<bool> {
         Ok(matches!(self.plan(wish, Some(prepared))?, Plan::Nothing))
+    }
+
+    /// What a caller sees of what its wish changes, where that must still stand when it is made.
+    pub fn seen(&mut self, wish: &Wish) -> Result<Vec<i32>> {
+        let Wish::Permission(wish) = wish else {
+            return Ok(Vec::new());
+        };
+        let policies = self.mls()?.facts()?.permissions;
+        let slots = permissions::slots(wish.slot, &wish.fields).unwrap_or_default();
+        Ok((slots.iter())
+            .map(|slot| permissions::number_of(&policies, slot))
+            .collect())
     }
 
     /// What a wish comes to now.
@@ -270,105 +265,36 @@ impl<E: Env> Step<'_, E> {
         wish: &MembershipWish,
         prepared: &Prepared,
     ) -> Result<Plan> {
-        let old = &facts.membership;
-        let me = self.client.inbox_id();
-        let add: Vec<String> = parse_all(&wish.add)?
-            .into_iter()
-            .filter(|inbox| !old.members.contains_key(inbox))
+        let request = request(wish)?;
+        let members = &facts.membership.members;
+        let add: Vec<String> = (request.add.iter())
+            .filter(|inbox| !members.contains_key(*inbox))
+            .cloned()
             .collect();
-        let remove: Vec<String> = parse_all(&wish.remove)?
-            .into_iter()
-            .filter(|inbox| old.members.contains_key(inbox))
+        let remove: Vec<String> = (request.remove.iter())
+            .filter(|inbox| members.contains_key(*inbox))
+            .cloned()
             .collect();
         self.check_membership(facts, roles, &add, &remove)?;
-        prepared.check_addable(&add)?;
-
-        let mut new = Membership {
-            members: old.members.clone(),
-            failed: old.failed.clone(),
+        let states = self.client.identities.snapshot();
+        let own = &self.client.me.installation;
+        let plan = match membership::Plan::new(facts, &request, &prepared.latest, &states, own) {
+            Ok(plan) => plan,
+            Err(PlanError::NeedIdentity(_)) => return Ok(Plan::Prepare),
+            // Our own leaf is for others to remove.
+            Err(PlanError::RemovesSelf) => return Ok(Plan::Nothing),
+            Err(error) => return Err(plan_error(error)),
         };
-        let mut expected_add: BTreeMap<InstallationId, String> = BTreeMap::new();
-        let mut expected_remove: BTreeSet<InstallationId> = BTreeSet::new();
-        for inbox in old.members.keys().chain(&add) {
-            if remove.contains(inbox) {
-                continue;
-            }
-            let listed = old.members.get(inbox).copied().unwrap_or(0);
-            let Some(latest) = prepared
-                .latest
-                .get(inbox)
-                .copied()
-                .filter(|latest| *latest > listed)
-            else {
-                continue;
-            };
-            let (Some(before), Some(now)) =
-                (prepared.at(inbox, listed), prepared.at(inbox, latest))
-            else {
-                return Ok(Plan::Prepare);
-            };
-            expected_add.extend(now.difference(&before).map(|id| (*id, inbox.clone())));
-            expected_remove.extend(before.difference(&now).copied());
-            new.members.insert(inbox.clone(), latest);
-        }
-        for inbox in &remove {
-            let listed = old.members.get(inbox).copied().unwrap_or(0);
-            let Some(before) = prepared.at(inbox, listed) else {
-                return Ok(Plan::Prepare);
-            };
-            expected_remove.extend(before);
-            new.members.remove(inbox);
-        }
-        if new == *old {
-            return Ok(Plan::Nothing);
-        }
-
-        let mut change = Change::default();
-        let mut recipients = Vec::new();
-        for id in expected_add.keys() {
-            if *id == self.client.me.installation || facts.installation(id).is_some() {
-                continue;
-            }
+        let mut packages = BTreeMap::new();
+        for (_, id) in plan.adds() {
             match prepared.packages.get(id) {
-                Some(Some(package)) => {
-                    recipients.push(recipient_row(package.recipient()));
-                    change.add.push(package.clone());
-                }
-                // Listed, so that joiners and later removals know that it has no leaf.
-                Some(None) => {
-                    new.failed.insert(*id);
-                }
+                Some(package) => packages.insert(*id, package.clone()),
                 None => return Ok(Plan::Prepare),
-            }
+            };
         }
-        for member in &facts.members {
-            if expected_remove.contains(&member.installation_id) {
-                // A listed id that has a leaf after all must go from the list with its leaf.
-                new.failed.remove(&member.installation_id);
-                change.remove.push(member.leaf);
-                if member.installation_id == self.client.me.installation {
-                    // Our own leaf is for others to remove.
-                    return Ok(Plan::Nothing);
-                }
-            }
-        }
-        if remove.iter().any(|inbox| inbox == me) {
-            return Err(Error::new(
-                Code::InvalidArgument,
-                "leave the conversation instead of removing yourself",
-            ));
-        }
-        // ROLE-3: who may, cleans the admin list along with the membership.
-        if let Some(mutable) = without_roles(&facts.mutable, &remove)
-            && facts.permissions.remove_admin.holds(roles)
-        {
-            change.mutable = Some(mutable);
-        }
-        change.membership = Some(new);
-        Ok(Plan::Commit {
-            change: Box::new(change),
-            recipients,
-        })
+        prepared.check_addable(&add)?;
+        let planned = plan.into_change(packages).map_err(plan_error)?;
+        Ok(planned.change.map_or(Plan::Nothing, commit))
     }
 
     fn check_membership(
@@ -395,11 +321,15 @@ impl<E: Env> Step<'_, E> {
                 return Err(denied("you may not add members"));
             }
             let count = facts.membership.members.len() + add.len();
-            if count > super::conversations::MAX_MEMBERS {
-                return Err(Error::new(Code::TooLarge, "too many members for one group")
-                    .with("max", super::conversations::MAX_MEMBERS)
-                    .with("got", count));
+            if count > MAX_INBOXES {
+                return Err(too_many_members(count));
             }
+        }
+        if remove.iter().any(|inbox| inbox == self.client.inbox_id()) {
+            return Err(Error::new(
+                Code::InvalidArgument,
+                "leave the conversation instead of removing yourself",
+            ));
         }
         if !remove.is_empty() && !facts.permissions.remove_member.holds(roles) {
             return Err(denied("you may not remove members"));
@@ -535,7 +465,6 @@ fn plan_readd(
         return Err(denied("only super admins repair a group"));
     }
     let mut change = Change::default();
-    let mut recipients = Vec::new();
     let mut membership = facts.membership.clone();
     for id in wish
         .installations
@@ -547,11 +476,8 @@ fn plan_readd(
         };
         change.remove.push(member.leaf);
         match prepared.packages.get(&id) {
-            Some(Some(package)) => {
-                recipients.push(recipient_row(package.recipient()));
-                change.add.push(package.clone());
-            }
-            Some(None) => {
+            Some(Ok(package)) => change.add.push(package.clone()),
+            Some(Err(_)) => {
                 membership.failed.insert(id);
             }
             None => return Ok(Plan::Prepare),
@@ -561,23 +487,42 @@ fn plan_readd(
         return Ok(Plan::Nothing);
     }
     change.membership = Some(membership);
-    Ok(Plan::Commit {
-        change: Box::new(change),
-        recipients,
-    })
-}
-
-/// The metadata without the removed inboxes' entries in the admin list, if any has one.
-fn without_roles(mutable: &MutableMetadata, removed: &[String]) -> Option<MutableMetadata> {
-    let mut cleaned = mutable.clone();
-    cleaned.admins.retain(|inbox| !removed.contains(inbox));
-    (cleaned.admins.len() != mutable.admins.len()).then_some(cleaned)
+    Ok(commit(change))
 }
 
 fn commit(change: Change) -> Plan {
-    Plan::Commit {
-        change: Box::new(change),
-        recipients: Vec::new(),
+    Plan::Commit(Box::new(change))
+}
+
+fn request(wish: &MembershipWish) -> Result<Request> {
+    Ok(Request {
+        add: parse_all(&wish.add)?,
+        remove: parse_all(&wish.remove)?,
+        max_inboxes: MAX_INBOXES,
+    })
+}
+
+fn unknown_inbox(inbox: &str) -> Error {
+    Error::new(Code::NotFound, "there is no such inbox on this network").with("inboxId", inbox)
+}
+
+/// More members than a group may have.
+#[must_use]
+pub fn too_many_members(got: usize) -> Error {
+    Error::new(Code::TooLarge, "too many members for one group")
+        .with("max", MAX_INBOXES)
+        .with("got", got)
+}
+
+fn plan_error(error: PlanError) -> Error {
+    match error {
+        PlanError::NoIdentity(inbox) => unknown_inbox(&inbox),
+        PlanError::TooManyInboxes => too_many_members(MAX_INBOXES + 1),
+        PlanError::AllFailed(_) => Error::new(
+            Code::CannotBeAdded,
+            "none of the inboxes' installations can be added",
+        ),
+        PlanError::NeedIdentity(_) | PlanError::RemovesSelf => Error::internal(error),
     }
 }
 
@@ -594,6 +539,6 @@ fn parse(text: &str) -> Result<String> {
     })
 }
 
-fn parse_all(texts: &[String]) -> Result<Vec<String>> {
+fn parse_all(texts: &[String]) -> Result<BTreeSet<String>> {
     texts.iter().map(|text| parse(text)).collect()
 }

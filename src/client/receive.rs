@@ -305,6 +305,9 @@ impl<E: Env> Step<'_, E> {
 
     /// An intent that cannot be fulfilled; its caller is told.
     pub fn fail_intent(&mut self, number: u64, code: Code, message: &str) {
+        if (self.group.intents.get(&number)).is_some_and(|intent| intent.unattended) {
+            self.group.intents.remove(&number);
+        }
         if let Some(intent) = self.group.intents.get_mut(&number) {
             intent.state = IntentState::Failed as i32;
             intent.failure = code.as_str().to_owned();

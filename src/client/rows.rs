@@ -3,6 +3,9 @@
 
 use prost::Message;
 
+use crate::identity::InstallationId;
+use crate::mls::roles::{Leaf, RoleRecord};
+
 /// A conversation as lists show it, and where its log has been read to.
 #[derive(Clone, PartialEq, Message)]
 pub struct ConversationRow {
@@ -102,6 +105,9 @@ pub struct ConversationRow {
     /// The app chose to go on although the group asks for a newer version.
     #[prost(bool, tag = "32")]
     pub despite_floor: bool,
+    /// Whether intents of ours wait here.
+    #[prost(bool, tag = "33")]
+    pub open: bool,
 }
 
 /// Why a conversation does not go on by itself.
@@ -253,6 +259,12 @@ pub struct IntentRow {
     /// Words for the failure.
     #[prost(string, tag = "21")]
     pub failure_message: String,
+    /// Nobody waits for it: if it cannot be fulfilled it is forgotten.
+    #[prost(bool, tag = "22")]
+    pub unattended: bool,
+    /// The policies that the caller of a permission change saw, by number.
+    #[prost(int32, repeated, tag = "23")]
+    pub seen: Vec<i32>,
 }
 
 /// How far an intent is.
@@ -525,6 +537,69 @@ pub struct RoleRow {
     /// Authenticator of the epoch after it.
     #[prost(bytes = "vec", tag = "10")]
     pub authenticator: Vec<u8>,
+    /// Committer's installation, 32 bytes; empty in a first record.
+    #[prost(bytes = "vec", tag = "11")]
+    pub committer_installation: Vec<u8>,
+}
+
+impl From<&RoleRecord> for RoleRow {
+    fn from(record: &RoleRecord) -> Self {
+        let (committer, committer_installation) = match &record.committer {
+            Some((inbox, installation)) => (inbox.clone(), installation.as_bytes().to_vec()),
+            None => Default::default(),
+        };
+        Self {
+            epoch: record.epoch,
+            committer,
+            committer_installation,
+            super_admins: record.super_admins.clone(),
+            admins: record.admins.clone(),
+            members: record.members.clone(),
+            leaves: (record.leaves.iter().flatten())
+                .map(|leaf| LeafRow {
+                    index: leaf.index,
+                    inbox_id: leaf.inbox.clone(),
+                    installation: leaf.installation.as_bytes().to_vec(),
+                    trusted: leaf.trusted,
+                })
+                .collect(),
+            disappear_from: record.disappearing.0.clone(),
+            disappear_in: record.disappearing.1.clone(),
+            moderated: record.anchored,
+            authenticator: record.authenticator.clone(),
+        }
+    }
+}
+
+impl RoleRow {
+    /// The record at a place in the log. A tree has leaves: no rows of them means that the table
+    /// was dropped.
+    #[must_use]
+    pub fn into_record(self, sequence: u64) -> RoleRecord {
+        let leaves: Vec<Leaf> = (self.leaves.into_iter())
+            .filter_map(|leaf| {
+                Some(Leaf {
+                    index: leaf.index,
+                    inbox: leaf.inbox_id,
+                    installation: InstallationId::try_from(leaf.installation.as_slice()).ok()?,
+                    trusted: leaf.trusted,
+                })
+            })
+            .collect();
+        let committer = InstallationId::try_from(self.committer_installation.as_slice()).ok();
+        RoleRecord {
+            sequence,
+            epoch: self.epoch,
+            committer: committer.map(|installation| (self.committer, installation)),
+            super_admins: self.super_admins,
+            admins: self.admins,
+            members: self.members,
+            leaves: (!leaves.is_empty()).then_some(leaves),
+            anchored: self.moderated,
+            disappearing: (self.disappear_from, self.disappear_in),
+            authenticator: self.authenticator,
+        }
+    }
 }
 
 /// A leaf in the role log.

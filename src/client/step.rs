@@ -5,7 +5,7 @@
 //! once.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use futures::lock::Mutex;
@@ -13,10 +13,11 @@ use prost::Message;
 
 use super::db::{conversation_key, decode_rows, intent_key};
 use super::env::{Env, LockGuard, Notice};
-use super::rows::{ConversationRow, FeedKind, FeedRow, IntentRow, RoleRow};
+use super::rows::{ConversationRow, FeedKind, FeedRow, IntentRow, IntentState, MessageRow};
 use super::{GroupId, Inner};
 use crate::error::{Code, Error, Result};
 use crate::mls;
+use crate::mls::roles::RoleLog;
 use crate::store::{Changes, Durability, Key, Query, Table};
 
 /// How often a step is repeated because somebody else wrote first.
@@ -87,11 +88,10 @@ pub struct Step<'a, E: Env> {
     row_before: ConversationRow,
     intents_before: BTreeMap<u64, IntentRow>,
     /// The role log, once it was needed.
-    pub(super) roles: Option<Vec<(u64, RoleRow)>>,
-    /// Role records that this step adds.
-    pub(super) new_roles: Vec<(u64, RoleRow)>,
-    /// Ids of messages that this step stores.
-    pub(super) fresh_ids: HashSet<Vec<u8>>,
+    pub(super) roles: Option<RoleLog>,
+    /// Messages that this step writes, with their order keys, by id: what the store does not
+    /// answer with yet.
+    pub(super) fresh: HashMap<Vec<u8>, (Vec<u8>, MessageRow)>,
     feed: Vec<FeedRow>,
     lock: Box<dyn LockGuard>,
 }
@@ -231,8 +231,7 @@ impl<'a, E: Env> Step<'a, E> {
             group,
             changes: Changes::new(),
             roles: None,
-            new_roles: Vec::new(),
-            fresh_ids: HashSet::new(),
+            fresh: HashMap::new(),
             feed: Vec::new(),
             lock,
         }
@@ -300,6 +299,8 @@ impl<'a, E: Env> Step<'a, E> {
                 };
             }
         }
+        self.group.row.open =
+            (self.group.intents.values()).any(|intent| intent.state != IntentState::Failed as i32);
         if self.group.row != self.row_before {
             changes.put(conversation_key(self.id), self.group.row.encode_to_vec());
         }

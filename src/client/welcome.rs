@@ -8,11 +8,11 @@ use sotto_proto::mls_api as wire;
 use super::conversations::{CONSENT_ALLOWED, MEMBERSHIP_ALLOWED, MEMBERSHIP_PENDING};
 use super::db::{IDENTITY_SCOPE, identity_key};
 use super::env::Env;
-use super::message::role_row;
 use super::rows::{ConversationRow, FeedKind, Hold, IntentRow, KeyPackageRow, Recipient};
 use super::{Client, GroupId, Inner};
 use crate::content::GroupUpdated;
 use crate::error::{Code, Error, Result};
+use crate::mls::roles::RoleRecord;
 use crate::mls::welcome::{
     self, JoinRemark, JoinVerdict, Joining, OpenedWelcome, WrapperAlgorithm,
 };
@@ -224,7 +224,8 @@ impl<E: Env> Client<E> {
         identity.welcome_cursor = identity.welcome_cursor.max(welcome_id);
         self.create_step(id, row, group, async |step| {
             step.copy_facts(&facts);
-            step.add_role_record(cursor, role_row(&facts, &adder));
+            step.add_role_record(RoleRecord::first(cursor, &facts))
+                .await?;
             step.changes.put(identity_key(), identity.encode_to_vec());
             step.changes.expect(IDENTITY_SCOPE, revision);
             if facts.metadata.kind != ConversationKind::Sync {

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::extensions::MODERATION;
+use super::extensions::{DISAPPEAR_FROM, DISAPPEAR_IN, MODERATION};
 use super::facts::{GroupFacts, Member};
 use super::{ApplicationMessage, CommitReport, InstallationId, PAST_EPOCHS};
 
@@ -32,6 +32,10 @@ pub struct RoleRecord {
     pub leaves: Option<Vec<Leaf>>,
     /// Whether bare requests to delete another's message no longer count (permissions.md 13.5).
     pub anchored: bool,
+    /// When messages disappear, as the two attributes say: from, in.
+    pub disappearing: (String, String),
+    /// The epoch's authenticator.
+    pub authenticator: Vec<u8>,
 }
 
 /// A leaf of a past tree.
@@ -97,10 +101,17 @@ impl RoleRecord {
             members: facts.membership.members.keys().cloned().collect(),
             leaves: Some(facts.members.iter().map(leaf).collect()),
             anchored: facts.mutable.attributes.contains_key(MODERATION),
+            disappearing: (
+                facts.mutable.attribute(DISAPPEAR_FROM).to_owned(),
+                facts.mutable.attribute(DISAPPEAR_IN).to_owned(),
+            ),
+            authenticator: facts.epoch_authenticator.clone(),
         }
     }
 
-    fn is_super_admin(&self, inbox: &str) -> bool {
+    /// Whether an inbox led the group.
+    #[must_use]
+    pub fn is_super_admin(&self, inbox: &str) -> bool {
         self.super_admins.iter().any(|admin| admin == inbox)
     }
 

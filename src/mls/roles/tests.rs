@@ -24,6 +24,8 @@ fn record(sequence: u64, epoch: u64, members: &[(&str, u8)], admins: &[&str]) ->
             .collect(),
         leaves: Some(members.iter().map(leaf).collect()),
         anchored: false,
+        disappearing: Default::default(),
+        authenticator: Vec::new(),
     }
 }
 
