@@ -2,4 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod chat;
+mod history;
+mod installations;
+mod leaving;
+mod order;
+mod roles;
 mod support;

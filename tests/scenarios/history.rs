@@ -1,0 +1,191 @@
+//! Random histories: members add, remove, rename, promote, leave, talk, race and go away, and in
+//! the end all who are in agree. `SOTTO_HISTORIES` says how many, `SOTTO_SEED` where to start; a
+//! failing seed makes the same choices again.
+
+use std::collections::BTreeMap;
+
+use futures::future::{LocalBoxFuture, join_all};
+use sotto::client::GroupId;
+use sotto::client::testing::{Tab, World};
+use sotto::content::{ContentType as _, Text};
+use sotto::mls::Change;
+
+use crate::support::*;
+
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % sides
+    }
+}
+
+type Act = LocalBoxFuture<'static, Option<String>>;
+
+/// One thing that a client does by itself; a text that it certainly sent comes back.
+fn action(dice: &mut Dice, tabs: &[Tab], who: usize, id: GroupId, mark: String) -> Act {
+    let client = tabs[who].client.clone();
+    let whom = tabs[dice.roll(tabs.len())].inbox_id().to_owned();
+    let (kind, flag, other) = (dice.roll(12), dice.roll(2) == 0, dice.roll(2) == 0);
+    // What is refused is refused: only the outcome for all counts.
+    Box::pin(async move {
+        match kind {
+            0 | 1 => drop(client.add_members(id, vec![whom]).await),
+            2 => drop(client.remove_members(id, vec![whom]).await),
+            3 => drop(
+                client
+                    .update_metadata(id, name_of(&mark), BTreeMap::new())
+                    .await,
+            ),
+            4 | 5 => drop(client.update_role(id, whom, flag, other).await),
+            6 if flag && other => drop(client.request_removal(id).await),
+            6..=8 => {
+                let content = Text::from(mark.as_str()).encode().ok()?;
+                let sent = client.send(id, &content, &Default::default()).await;
+                return sent.is_ok().then_some(mark);
+            }
+            _ => drop(client.sync_all(None, None).await),
+        }
+        None
+    })
+}
+
+/// A member with a changed client commits what it likes.
+fn misbehave(world: &World, dice: &mut Dice, tab: &Tab, id: GroupId) {
+    let row = act(world, tab, async move |client| client.peek(id).await);
+    let may = row.is_ok_and(|row| {
+        row.active && !row.open && !row.super_admins.contains(&tab.inbox_id().to_owned())
+    });
+    if !may {
+        return;
+    }
+    let mut mutable = facts(world, tab, id).mutable;
+    match dice.roll(3) {
+        0 => mutable.super_admins.push(tab.inbox_id().to_owned()),
+        1 => mutable.super_admins.clear(),
+        _ => drop(
+            mutable
+                .attributes
+                .insert("_sotto_moderation".into(), "x".into()),
+        ),
+    }
+    let change = Change {
+        mutable: Some(mutable),
+        ..Change::default()
+    };
+    let forged = forge(world, tab, id, change);
+    world.node.inject(id.as_bytes(), forged, true);
+}
+
+fn history(seed: u64) {
+    let world = World::new(seed);
+    let mut dice = Dice(seed.wrapping_mul(2_654_435_761).wrapping_add(1));
+    let tabs: [Tab; 5] = people(&world);
+    let id = group(&world, &tabs[0], &[&tabs[1], &tabs[2]]);
+    for round in 0..8 {
+        if dice.roll(6) == 0 {
+            let who = dice.roll(tabs.len());
+            misbehave(&world, &mut dice, &tabs[who], id);
+        }
+        // Some at once, some not at all.
+        let acts: Vec<Act> = (0..1 + dice.roll(3))
+            .map(|number| {
+                let who = dice.roll(tabs.len());
+                action(&mut dice, &tabs, who, id, format!("{round}.{number}"))
+            })
+            .collect();
+        world.run(join_all(acts));
+        if dice.roll(3) == 0 {
+            let who = dice.roll(tabs.len());
+            let client = tabs[who].client.clone();
+            let _ = world.run(async move { client.sync_all(None, None).await });
+        }
+    }
+    settle(&world, &tabs, id, seed);
+}
+
+fn settle(world: &World, tabs: &[Tab], id: GroupId, seed: u64) {
+    let mut quiet = 0;
+    for _ in 0..12 {
+        let before = log_length(world, id);
+        for tab in tabs {
+            sync(world, tab);
+        }
+        world.pass(std::time::Duration::from_secs(3));
+        quiet = if log_length(world, id) == before {
+            quiet + 1
+        } else {
+            0
+        };
+        if quiet == 2 {
+            break;
+        }
+    }
+    assert_eq!(quiet, 2, "seed {seed}: the group does not come to rest");
+    let active: Vec<&Tab> = tabs
+        .iter()
+        .filter(|tab| {
+            let row = act(world, tab, async move |client| client.peek(id).await);
+            row.is_ok_and(|row| row.active)
+        })
+        .collect();
+    let Some(first) = active.first() else {
+        panic!("seed {seed}: nobody is left");
+    };
+    println!("seed {seed}: {} members", active.len());
+    assert_converged(world, &active, id);
+    let roster = row(world, first, id);
+    let mut listed: Vec<&str> = roster
+        .members
+        .iter()
+        .map(|member| member.inbox_id.as_str())
+        .collect();
+    let mut present: Vec<&str> = active.iter().map(|tab| tab.inbox_id()).collect();
+    listed.sort_unstable();
+    present.sort_unstable();
+    assert_eq!(listed, present, "seed {seed}");
+    assert!(!roster.super_admins.is_empty(), "seed {seed}: nobody leads");
+    assert!(
+        !roster.attributes.contains_key("_sotto_moderation"),
+        "seed {seed}: a rule was broken"
+    );
+    // Each can still speak to all, and no message is lost or doubled between those who heard both.
+    for tab in &active {
+        say(world, tab, id, &format!("end of {}", tab.inbox_id()));
+    }
+    for _ in 0..2 {
+        for tab in &active {
+            sync(world, tab);
+        }
+    }
+    for tab in &active {
+        let heard = texts(world, tab, id);
+        for speaker in &active {
+            let end = format!("end of {}", speaker.inbox_id());
+            let times = heard.iter().filter(|text| **text == end).count();
+            assert_eq!(times, 1, "seed {seed}: {end}");
+        }
+        let mut once = heard.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), heard.len(), "seed {seed}: a message twice");
+    }
+}
+
+#[test]
+fn s_48_random_histories_end_in_agreement() {
+    let number = |name: &str, default: u64| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+    };
+    let start = number("SOTTO_SEED", 1);
+    for seed in start..start + number("SOTTO_HISTORIES", 200) {
+        history(seed);
+    }
+}
