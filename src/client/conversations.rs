@@ -349,14 +349,16 @@ impl<E: Env> Client<E> {
         }
         let ids: Vec<Vec<u8>> = rows.iter().map(|row| row.group_id.clone()).collect();
         let newest = self.api.newest_group_messages(&ids).await?;
+        let waiting = self.groups_with_intents().await?;
         let stale: Vec<GroupId> = rows
             .iter()
             .zip(newest)
-            .filter(|(row, newest)| {
-                newest.as_ref().is_some_and(|newest| newest.id > row.cursor)
-                    || row.has_work(self.inbox_id())
+            .filter_map(|(row, newest)| {
+                let id = GroupId::from_slice(&row.group_id)?;
+                let news = newest.is_some_and(|newest| newest.id > row.cursor);
+                let work = row.has_work(self.inbox_id()) || waiting.contains(&id);
+                (news || work).then_some(id)
             })
-            .filter_map(|(row, _)| GroupId::from_slice(&row.group_id))
             .collect();
         let summary = SyncSummary {
             eligible: rows.len(),

@@ -177,6 +177,14 @@ impl<E: Env> Db<E> {
             .collect())
     }
 
+    /// Every intent of every group.
+    pub async fn intents(&self) -> Result<Vec<IntentRow>> {
+        let rows = self
+            .rows(Table::Intents, Query::table(Table::Intents))
+            .await?;
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    }
+
     /// Consent to an inbox.
     pub async fn consent(&self, inbox: &str) -> Result<Option<ConsentRow>> {
         self.one(Key::scope(Table::Consent, inbox)).await

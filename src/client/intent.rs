@@ -3,7 +3,7 @@
 //! point is settled by asking the node what it holds. There are never two commits of ours for
 //! one epoch (permissions.md 7.11, mls.md 5.3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -363,19 +363,22 @@ impl<E: Env> Inner<E> {
 
     /// Settles what an earlier life of this store left half done, in every group.
     pub async fn settle_all(&self) -> Result<()> {
-        let (rows, _) = self.db.conversations().await?;
-        for row in rows.into_iter().filter(|row| row.active) {
-            let Some(id) = GroupId::from_slice(&row.group_id) else {
-                continue;
-            };
-            let open = self
-                .step(id, async |step| Ok(!step.group.intents.is_empty()))
-                .await?;
-            if open {
+        for id in self.groups_with_intents().await? {
+            if self.peek(id).await?.active {
                 self.pass(id, &mut BTreeMap::new()).await?;
             }
         }
         Ok(())
+    }
+
+    /// The groups in which something of ours waits; one read, no group is loaded.
+    pub async fn groups_with_intents(&self) -> Result<BTreeSet<GroupId>> {
+        let intents = self.db.intents().await?;
+        Ok(intents
+            .iter()
+            .filter(|intent| intent.state != IntentState::Failed as i32)
+            .filter_map(|intent| GroupId::from_slice(&intent.group_id))
+            .collect())
     }
 
     /// The node has taken these messages; until they are read back, memory knows it.

@@ -265,6 +265,9 @@ pub struct IntentRow {
     /// The policies that the caller of a permission change saw, by number.
     #[prost(int32, repeated, tag = "23")]
     pub seen: Vec<i32>,
+    /// The group it is for, 16 bytes.
+    #[prost(bytes = "vec", tag = "24")]
+    pub group_id: Vec<u8>,
 }
 
 /// How far an intent is.

@@ -272,6 +272,7 @@ impl<'a, E: Env> Step<'a, E> {
     pub fn push_intent(&mut self, mut intent: IntentRow) -> u64 {
         self.group.row.next_intent += 1;
         intent.number = self.group.row.next_intent;
+        intent.group_id = self.id.as_bytes().to_vec();
         let number = intent.number;
         self.group.intents.insert(number, intent);
         number
