@@ -11,9 +11,12 @@ use sotto_proto::identity_api::VerifySmartContractWalletSignatureRequestSignatur
 
 use super::db::Db;
 use super::env::Env;
+use super::registration::update_error;
 use super::rows::IdentityLogRow;
 use crate::error::{Code, Error, Result};
-use crate::identity::{AssociationState, ContractAnswers, InboxId, InstallationId, SignedUpdate};
+use crate::identity::{
+    AssociationState, ContractAnswers, InboxId, InstallationId, SignatureRequest, SignedUpdate,
+};
 use crate::mls::{IdentityStates, Lookup};
 use crate::net::api::Api;
 use crate::store::{Changes, Durability, Key, Table};
@@ -276,6 +279,27 @@ impl<E: Env> Identities<E> {
             .await?
             .iter()
             .any(|(_, row)| row.update == update))
+    }
+
+    /// Refuses an update that its inbox's log would not take, before anybody else sees it. One
+    /// that the log holds already is fine: sending it again changes nothing.
+    pub async fn expect_valid(&self, request: &SignatureRequest, update: &[u8]) -> Result<()> {
+        let inbox = request.inbox_id();
+        self.load([inbox.to_owned()]).await?;
+        let check = || {
+            let state = self.latest(inbox).map(|(_, state)| state);
+            let update = SignedUpdate::decode(update)?;
+            AssociationState::apply(state.as_deref(), &update, &request.answers())
+        };
+        if check().is_ok() {
+            return Ok(());
+        }
+        // What is at hand may be behind.
+        self.refresh(&[inbox.to_owned()]).await?;
+        if self.holds_update(inbox, update).await? {
+            return Ok(());
+        }
+        check().map(drop).map_err(|error| update_error(&error))
     }
 
     /// Has the node check an update's contract-wallet signatures.

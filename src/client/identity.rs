@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::env::Env;
 use super::identities::Identities;
-use super::registration::{refusal, request_error};
+use super::registration::{WalletSignature, add_signature, other_inbox, refusal, request_error};
 use super::{Client, Inner};
 use crate::error::{Code, Error, Result};
 use crate::identity::{
@@ -33,6 +33,20 @@ impl<E: Env> Client<E> {
         match self.identities.latest(self.inbox_id()) {
             Some((_, state)) => Ok(state),
             None => Ok(self.identities.require(self.inbox_id()).await?.1),
+        }
+    }
+
+    /// Refuses an identifier that is no member of our inbox.
+    pub(super) async fn expect_own(&self, identifier: &Identifier) -> Result<()> {
+        if identifier.text() == self.me.identifier.text() {
+            return Ok(());
+        }
+        let member = MemberIdentifier::from(identifier.clone());
+        let known = self.inbox_state(false).await?.contains(&member);
+        if known || self.inbox_state(true).await?.contains(&member) {
+            Ok(())
+        } else {
+            Err(other_inbox(self.inbox_id()))
         }
     }
 
@@ -153,9 +167,24 @@ impl<E: Env> Client<E> {
         ))
     }
 
+    /// Takes a signature for a request; one that is complete by it is published.
+    pub async fn apply_signature(
+        &self,
+        request: &mut SignatureRequest,
+        signer: &Identifier,
+        signature: WalletSignature,
+    ) -> Result<()> {
+        add_signature(&self.api, &self.identities, request, signer, signature).await?;
+        if request.is_complete() {
+            self.apply_request(request).await?;
+        }
+        Ok(())
+    }
+
     /// Publishes a complete request for our inbox and reads it back.
     pub async fn apply_request(&self, request: &SignatureRequest) -> Result<()> {
         let update = request.finish().map_err(request_error)?;
+        self.identities.expect_valid(request, &update).await?;
         publish_update(&self.identities, &self.api, request.inbox_id(), update).await
     }
 

@@ -15,8 +15,8 @@ use super::rows::IdentityRow;
 use super::{Client, Options};
 use crate::error::{Code, Error, Result};
 use crate::identity::{
-    AssociationState, DEFAULT_NONCE, Identifier, InboxId, InstallationKey, MAX_INSTALLATIONS,
-    PasskeyAssertion, RequestError, SignatureRequest,
+    Action, AssociationState, DEFAULT_NONCE, Identifier, IdentityError, InboxId, InstallationKey,
+    MAX_INSTALLATIONS, MemberIdentifier, PasskeyAssertion, RequestError, SignatureRequest,
 };
 use crate::mls;
 use crate::net::NetError;
@@ -92,7 +92,12 @@ pub async fn open<E: Env>(
     if let (Some(row), _) = db.identity().await?
         && row.registered
     {
-        return Ok(Opened::Ready(ready(env, api, db, &row, options).await?));
+        let client = ready(env, api, db, &row, options).await?;
+        if let Err(error) = client.expect_own(&identifier).await {
+            client.close().await;
+            return Err(error);
+        }
+        return Ok(Opened::Ready(client));
     }
     let nonce = nonce.unwrap_or(DEFAULT_NONCE);
     Ok(Opened::Unregistered(Registration {
@@ -165,6 +170,9 @@ impl<E: Env> Registration<E> {
                 return Ok(Begun::Done(client));
             }
             Some(row) if !row.pending_update.is_empty() => {
+                if row.identifier != self.identifier.text() {
+                    return Err(other_inbox(&row.inbox_id));
+                }
                 match self.resume(&row, revision).await {
                     Ok(row) => {
                         let client = ready(self.env, self.api, self.db, &row, self.options).await?;
@@ -173,6 +181,8 @@ impl<E: Env> Registration<E> {
                     // A definite no ends that attempt: a new one starts with the same key.
                     Err(error) if error.code() == Code::NodeRefused => IdentityRow {
                         pending_update: vec![],
+                        pending_key_package: vec![],
+                        pending_request: vec![],
                         ..row
                     },
                     Err(error) => return Err(error),
@@ -184,9 +194,17 @@ impl<E: Env> Registration<E> {
                 ..IdentityRow::default()
             },
         };
-        // A prompt that an earlier life of this page showed may still be answered.
+        let key = key_of(&row)?;
+        let (inbox, exists) = self.inbox_id().await?;
+        if exists {
+            self.check_room(&inbox).await?;
+        }
+        // A prompt that an earlier life of this page showed may still be answered, unless what it
+        // asks for has become wrong in the meantime.
         if let Ok(request) = SignatureRequest::from_bytes(&row.pending_request)
             && row.identifier == self.identifier.text()
+            && request.inbox_id() == inbox.as_str()
+            && creates_inbox(&request) != exists
         {
             return Ok(Begun::Sign(Box::new(Signing {
                 registration: self,
@@ -196,11 +214,8 @@ impl<E: Env> Registration<E> {
                 _role: role,
             })));
         }
-        let key = key_of(&row)?;
-        let (inbox, exists) = self.inbox_id().await?;
         let now = self.env.now_ns();
         let mut request = if exists {
-            self.check_room(&inbox).await?;
             SignatureRequest::add_installation(&inbox, &self.identifier, key.id(), now)
         } else {
             SignatureRequest::create_inbox(&self.identifier, self.nonce, key.id(), now)
@@ -223,12 +238,16 @@ impl<E: Env> Registration<E> {
         })))
     }
 
-    async fn check_room(&self, inbox: &InboxId) -> Result<()> {
-        let identities = Identities::new(
+    fn identities(&self) -> Identities<E> {
+        Identities::new(
             Rc::clone(&self.env),
             Rc::clone(&self.api),
             Rc::clone(&self.db),
-        );
+        )
+    }
+
+    async fn check_room(&self, inbox: &InboxId) -> Result<()> {
+        let identities = self.identities();
         let (_, state) = identities.require(inbox.as_str()).await?;
         let installations = state.installations();
         if installations.len() >= MAX_INSTALLATIONS {
@@ -279,11 +298,7 @@ impl<E: Env> Registration<E> {
     async fn log_has(&self, row: &IdentityRow) -> Result<bool> {
         let inbox = InboxId::parse(&row.inbox_id)
             .map_err(|_| Error::new(Code::StorageCorrupt, "the stored inbox id is none"))?;
-        let identities = Identities::new(
-            Rc::clone(&self.env),
-            Rc::clone(&self.api),
-            Rc::clone(&self.db),
-        );
+        let identities = self.identities();
         identities.refresh(&[inbox.to_string()]).await?;
         let key = key_of(row)?;
         Ok(identities.latest(inbox.as_str()).is_some_and(
@@ -322,14 +337,18 @@ impl<E: Env> Signing<E> {
 
     /// Takes the wallet's answer, publishes, and opens the client.
     pub async fn finish(mut self, signature: WalletSignature) -> Result<Client<E>> {
+        let identities = self.registration.identities();
+        identities.load([self.row.inbox_id.clone()]).await?;
         add_signature(
             &self.registration.api,
+            &identities,
             &mut self.request,
             &self.registration.identifier,
             signature,
         )
         .await?;
         let update = self.request.finish().map_err(request_error)?;
+        identities.expect_valid(&self.request, &update).await?;
         let registration = self.registration;
         let key = key_of(&self.row)?;
         let inbox = InboxId::parse(&self.row.inbox_id).map_err(Error::internal)?;
@@ -360,9 +379,23 @@ impl<E: Env> Signing<E> {
     }
 }
 
+/// The complaint that a store is not the identifier's.
+pub fn other_inbox(inbox: &str) -> Error {
+    Error::new(
+        Code::SignerMismatch,
+        "the store belongs to an inbox that the identifier is no member of",
+    )
+    .with("inboxId", inbox)
+}
+
+fn creates_inbox(request: &SignatureRequest) -> bool {
+    matches!(request.actions().first(), Some(Action::CreateInbox { .. }))
+}
+
 /// Adds a wallet's signature to a request; a contract wallet's is checked by the node first.
 pub async fn add_signature<E: Env>(
     api: &Api<E>,
+    identities: &Identities<E>,
     request: &mut SignatureRequest,
     signer: &Identifier,
     signature: WalletSignature,
@@ -380,6 +413,22 @@ pub async fn add_signature<E: Env>(
             let check = request
                 .contract_check(chain_id, signer, signature, block_number)
                 .map_err(request_error)?;
+            // A wallet that is a member signs on the chain on which it joined.
+            let joined = identities
+                .latest(request.inbox_id())
+                .and_then(|(_, state)| {
+                    let member = state.member(&MemberIdentifier::from(signer.clone()))?;
+                    Some(member.chain_id)
+                });
+            if let Some(joined) = joined
+                && joined != Some(chain_id)
+            {
+                let mismatch = IdentityError::ChainIdMismatch {
+                    joined,
+                    signed: Some(chain_id),
+                };
+                return Err(update_error(&mismatch));
+            }
             let answer = api
                 .verify_contract_signature(ContractQuestion {
                     account_id: check.account_id.to_string(),
@@ -411,6 +460,22 @@ pub fn request_error(error: RequestError) -> Error {
     let code = match &error {
         RequestError::UnknownSigner(_) => Code::SignerMismatch,
         RequestError::RefusedByContract | RequestError::Signature(_) => Code::SignatureInvalid,
+        _ => Code::InvalidArgument,
+    };
+    Error::new(code, error.to_string())
+}
+
+/// What is wrong with an update of ours, by what it means to the caller.
+pub fn update_error(error: &IdentityError) -> Error {
+    let code = match error {
+        IdentityError::ChainIdMismatch { .. } => Code::ChainMismatch,
+        IdentityError::MissingExistingMember | IdentityError::NewMemberSignatureMismatch => {
+            Code::SignerMismatch
+        }
+        IdentityError::InvalidSignature(_)
+        | IdentityError::Replay
+        | IdentityError::SignatureNotAllowed => Code::SignatureInvalid,
+        IdentityError::MultipleCreate => Code::IdentifierTaken,
         _ => Code::InvalidArgument,
     };
     Error::new(code, error.to_string())

@@ -231,8 +231,12 @@ pub struct World {
 pub struct Device {
     /// The durable rows.
     pub store: MemoryStore,
-    /// The wallet that registers it.
+    /// The wallet whose identifier registers it.
     pub wallet: Rc<EthereumKey>,
+    /// The wallet that signs: the same, unless a test wants otherwise.
+    pub signer: Rc<EthereumKey>,
+    /// How often a wallet was asked to sign.
+    pub prompts: Rc<Cell<u32>>,
     origin: Origin,
     seed: u64,
 }
@@ -308,6 +312,11 @@ impl World {
         self.run(sleep);
     }
 
+    /// A while of virtual time, for use in a future that [`World::run`] runs.
+    pub fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()> {
+        self.clock.sleep(duration)
+    }
+
     /// A fresh store with a fresh wallet.
     #[must_use]
     pub fn device(&self) -> Device {
@@ -338,6 +347,8 @@ impl World {
         Device {
             store: MemoryStore::new(),
             wallet: Rc::clone(wallet),
+            signer: Rc::clone(wallet),
+            prompts: Rc::default(),
             origin: Origin::default(),
             seed: split_mix(&self.next),
         }
@@ -350,10 +361,23 @@ impl World {
 
     /// The same over a network that misbehaves.
     pub fn open_with(&self, device: &Device, hook: Option<Hook>) -> Result<Tab> {
+        let alive = Rc::new(Cell::new(true));
+        let opening = self.opening(device, hook, alive);
+        self.run(opening)
+            .unwrap_or_else(|| Err(Error::internal("killed while opening")))
+    }
+
+    /// The same, not run yet. Once `alive` is false nothing of it runs any more, and it gives
+    /// nothing.
+    pub fn opening(
+        &self,
+        device: &Device,
+        hook: Option<Hook>,
+        alive: Rc<Cell<bool>>,
+    ) -> LocalBoxFuture<'static, Option<Result<Tab>>> {
         let number = split_mix(&self.next);
         let (sink, notices) = mpsc::unbounded();
         device.origin.channels.borrow_mut().push((number, sink));
-        let alive = Rc::new(Cell::new(true));
         let env = Rc::new(TestEnv {
             clock: self.clock.clone(),
             chance: Cell::new(number ^ device.seed),
@@ -365,8 +389,10 @@ impl World {
         });
         let transport = Rc::new(self.node.transport(hook));
         let api = Rc::new(Api::new(Rc::clone(&env), transport));
-        let (store, wallet) = (device.store.clone(), Rc::clone(&device.wallet));
-        let client = self.run(async move {
+        let device = device.clone();
+        let opened = async move {
+            let (store, wallet) = (device.store, device.wallet);
+            let env_of_prompt = Rc::clone(&env);
             let chance = Rc::clone(&env);
             let random: Random = Rc::new(move |bytes: &mut [u8]| {
                 chance.random(bytes);
@@ -380,17 +406,34 @@ impl World {
                 Opened::Unregistered(registration) => match registration.begin().await? {
                     Begun::Done(client) => Ok(client),
                     Begun::Sign(signing) => {
-                        let signature = wallet.sign_personal(signing.text());
+                        device.prompts.set(device.prompts.get() + 1);
+                        // A wallet takes its time.
+                        env_of_prompt.sleep(Duration::from_secs(2)).await;
+                        let signature = device.signer.sign_personal(signing.text());
                         signing
                             .finish(WalletSignature::Eoa(signature.to_vec()))
                             .await
                     }
                 },
             }
-        });
-        Ok(Tab {
-            client: client?,
-            alive,
+        };
+        let mut opened = Some(opened.boxed_local());
+        futures::future::poll_fn(move |context| {
+            let polled = match opened.as_mut().filter(|_| alive.get()) {
+                Some(opening) => opening.as_mut().poll(context),
+                None => Poll::Pending,
+            };
+            if !alive.get() {
+                opened = None;
+                return Poll::Ready(None);
+            }
+            polled.map(|client| {
+                Some(client.map(|client| Tab {
+                    client,
+                    alive: Rc::clone(&alive),
+                }))
+            })
         })
+        .boxed_local()
     }
 }

@@ -10,6 +10,7 @@ use futures::channel::mpsc;
 use futures::future::LocalBoxFuture;
 use sha2::{Digest, Sha256};
 use sotto_proto::identity_api as identity;
+use sotto_proto::identity_api::verify_smart_contract_wallet_signatures_response::ValidationResponse;
 use sotto_proto::mls_api as mls;
 use sotto_proto::mls_api::subscribe_request::v1::Request;
 use sotto_proto::mls_api::subscribe_response::v1::{
@@ -29,6 +30,8 @@ pub enum Fate {
     LoseRequest,
     /// It is carried out, but the answer is lost.
     LoseAnswer,
+    /// It is carried out, but no answer ever comes.
+    Hang,
     /// The node refuses it.
     Refuse(Status),
 }
@@ -274,6 +277,24 @@ impl FakeNode {
                     .collect();
                 Ok(identity::GetIdentityUpdatesResponse { responses }.encode_to_vec())
             }
+            // Every contract wallet of this world takes the hash itself for a signature.
+            paths::VERIFY_SMART_CONTRACT_WALLET_SIGNATURES => {
+                let request: identity::VerifySmartContractWalletSignaturesRequest =
+                    decode(request)?;
+                let responses = request
+                    .signatures
+                    .into_iter()
+                    .map(|asked| ValidationResponse {
+                        is_valid: asked.signature == asked.hash,
+                        block_number: Some(asked.block_number.unwrap_or(1)),
+                        error: None,
+                    })
+                    .collect();
+                Ok(
+                    identity::VerifySmartContractWalletSignaturesResponse { responses }
+                        .encode_to_vec(),
+                )
+            }
             paths::GET_INBOX_IDS => {
                 let request: identity::GetInboxIdsRequest = decode(request)?;
                 let responses = request
@@ -415,7 +436,15 @@ impl State {
             .identity
             .entry(update.inbox_id().to_string())
             .or_default();
-        let next = AssociationState::apply(log.state.as_ref(), &update, &ContractAnswers::new())
+        let answers: ContractAnswers = update
+            .contract_checks()
+            .into_iter()
+            .map(|check| {
+                let is_valid = check.signature == check.hash;
+                (check, is_valid)
+            })
+            .collect();
+        let next = AssociationState::apply(log.state.as_ref(), &update, &answers)
             .map_err(|error| invalid(&error.to_string()))?;
         self.next_identity += 1;
         self.now_ns += 1;
@@ -536,6 +565,10 @@ impl Transport for FakeTransport {
             Fate::LoseAnswer => {
                 let _ = self.node.handle(path, &request);
                 Err(NetError::Unreachable("answer lost".into()))
+            }
+            Fate::Hang => {
+                let _ = self.node.handle(path, &request);
+                futures::future::pending().await
             }
             Fate::Refuse(status) => Err(NetError::refused(status, "refused by the test")),
         }

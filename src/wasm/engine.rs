@@ -19,9 +19,7 @@ use crate::client::conversations::{GroupOptions, ListQuery};
 use crate::client::db::Db;
 use crate::client::env::Env;
 use crate::client::preferences::Consent;
-use crate::client::registration::{
-    Begun, Opened, Registration, Signing, WalletSignature, add_signature, open,
-};
+use crate::client::registration::{Begun, Opened, Registration, Signing, WalletSignature, open};
 use crate::client::{Client, GroupId, Options, permissions};
 use crate::error::{Code, Error, Result};
 use crate::identity::{InstallationId, SignatureRequest};
@@ -493,10 +491,9 @@ impl Engine {
             let signature = required::<SignatureView>(signature, "signature")?.into_signature()?;
             let mut request = SignatureRequest::from_bytes(&request)
                 .map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
-            add_signature(&client.api, &mut request, &signer, signature).await?;
-            if request.is_complete() {
-                client.apply_request(&request).await?;
-            }
+            client
+                .apply_signature(&mut request, &signer, signature)
+                .await?;
             Ok(js_sys::Uint8Array::from(request.to_bytes().as_slice()))
         })
     }

@@ -14,7 +14,8 @@ use super::views::InboxStateView;
 use crate::client::db::Db;
 use crate::client::env::Env;
 use crate::client::identities::Identities;
-use crate::client::registration::{add_signature, refusal, request_error};
+use crate::client::identity::publish_update;
+use crate::client::registration::{add_signature, request_error};
 use crate::error::{Code, Error, Result};
 use crate::identity::{MemberIdentifier, SignatureRequest};
 use crate::net::api::Api;
@@ -135,12 +136,10 @@ impl NodeHandle {
             let signature = required::<SignatureView>(signature, "signature")?.into_signature()?;
             let mut request = SignatureRequest::from_bytes(&request)
                 .map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
-            add_signature(&node.api, &mut request, &signer, signature).await?;
+            let identities = node.identities().await?;
+            add_signature(&node.api, &identities, &mut request, &signer, signature).await?;
             let update = request.finish().map_err(request_error)?;
-            node.api
-                .publish_identity_update(update)
-                .await
-                .map_err(refusal)?;
+            publish_update(&identities, &node.api, request.inbox_id(), update).await?;
             Ok(JsValue::UNDEFINED)
         })
     }

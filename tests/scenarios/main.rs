@@ -3,6 +3,7 @@
 
 mod chat;
 mod history;
+mod identity;
 mod installations;
 mod leaving;
 mod order;
