@@ -1,4 +1,5 @@
 // Who is in a group, with what rights; inviting and removing people; the group's name.
+import { Dm } from 'sotto';
 import { asked, confirmed, h, icon, speak } from '../parts/dom.js';
 import { workingForm } from '../parts/form.js';
 import { peopleField } from '../parts/people-field.js';
@@ -10,6 +11,7 @@ const roles = { 1: 'Admin', 2: 'Super admin' };
 
 export function membersScreen(session, entry) {
   const { conversation, id } = entry;
+  const isGroup = !(conversation instanceof Dm); // two people stay two people
   const title = h('h1', { class: 'title', tabindex: -1 }, 'Members');
   const rows = h('ul', { class: 'people' });
   const problem = h('p', { class: 'problem', role: 'alert' });
@@ -68,7 +70,7 @@ export function membersScreen(session, entry) {
   }
 
   // Everybody may be asked to leave by an admin. Whether the group's rules agree is the library's to say.
-  const mayRemove = () => entry.members.some(({ inboxId, permissionLevel }) => inboxId === session.client.inboxId && permissionLevel > 0);
+  const mayRemove = () => isGroup && entry.members.some(({ inboxId, permissionLevel }) => inboxId === session.client.inboxId && permissionLevel > 0);
 
   function row(member) {
     const { inboxId, accountIdentifiers, permissionLevel } = member;
@@ -106,7 +108,13 @@ export function membersScreen(session, entry) {
     'section',
     { class: 'scrolling', 'aria-label': 'Members' },
     h('header', { class: 'bar-top' }, h('a', { class: 'icon-button', href: to.conversation(id), 'aria-label': 'Back to the conversation' }, icon('close')), title),
-    h('div', { class: 'page' }, h('div', {}, rows, h('p', { class: 'help' }, 'Select a name to change what you call somebody.'), problem), invite, rename),
+    h(
+      'div',
+      { class: 'page' },
+      h('div', {}, rows, h('p', { class: 'help' }, 'Select a name to change what you call somebody.'), problem),
+      isGroup && invite,
+      isGroup && rename,
+    ),
   );
   const stopped = new AbortController();
   session.addEventListener('members', ({ detail }) => detail === id && update(), { signal: stopped.signal });

@@ -1,11 +1,21 @@
 // Group and Dm: what an app does with one conversation. Properties show the state of the last
 // call that touched the conversation; `sync()` brings it up to date.
 
-import { ConsentEntityType, METADATA_FIELDS, SortDirection } from "./enums.js";
+import { ConsentEntityType, SortDirection } from "./enums.js";
 import { UsageError } from "./errors.js";
 import { DecodedMessage } from "./message.js";
 import { call } from "./runtime.js";
 import { Stream } from "./stream.js";
+
+/** The attribute that each metadata field is kept in, by its number. */
+const METADATA_FIELDS = [
+  "app_data",
+  "description",
+  "group_name",
+  "group_image_url_square",
+  "message_disappear_from_ns",
+  "message_disappear_in_ns",
+];
 
 /** What groups and DMs have in common. */
 export class Conversation {

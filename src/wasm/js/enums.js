@@ -53,13 +53,3 @@ export const ContentType = freeze({
   TransactionReference: 14,
   WalletSendCalls: 15,
 });
-
-/** The attribute that a metadata field is kept in. */
-export const METADATA_FIELDS = Object.freeze([
-  "app_data",
-  "description",
-  "group_name",
-  "group_image_url_square",
-  "message_disappear_from_ns",
-  "message_disappear_in_ns",
-]);

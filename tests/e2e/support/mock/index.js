@@ -14,6 +14,8 @@ const people = {
   lena: { inboxId: '5a64d8'.padEnd(64, '09b7'), address: '0x8f52b71e30cd946a5be803f17ac249d6e150bb37' },
 };
 
+export class Dm {}
+
 export class LocalWallet {
   constructor(privateKey) {
     this.privateKey = privateKey;
