@@ -253,7 +253,11 @@ impl<E: Env> Client<E> {
     pub async fn list(&self, query: &ListQuery) -> Result<Vec<ConversationRow>> {
         let (mut rows, _) = self.db.conversations().await?;
         rows.retain(|row| {
-            let shown = row.kind == 1 || row.kind == 2;
+            // JOIN-1: a DM that is not made as DMs are waits until the app has looked at it.
+            let suspicious = (row.hold.iter())
+                .flat_map(|hold| &hold.quarantine)
+                .any(|code| code == "suspiciousDm");
+            let shown = (row.kind == 1 || row.kind == 2) && !suspicious;
             let consent = match &query.consent {
                 Some(states) => states.contains(&row.consent),
                 None => row.consent != CONSENT_DENIED,

@@ -5,12 +5,12 @@
 use prost::Message as _;
 
 use super::env::Env;
-use super::rows::{FeedKind, MessageRow};
+use super::rows::{FeedKind, MessageRow, order_of};
 use super::step::Step;
 use crate::content::{Content, ContentKind, EncodedContent, MessageId};
 use crate::error::Result;
 use crate::mls::roles::RoleRecord;
-use crate::store::Table;
+use crate::store::{Query, Table};
 
 /// `ConversationType` SYNC on the wire.
 const KIND_SYNC: i32 = 3;
@@ -41,14 +41,14 @@ impl<E: Env> Step<'_, E> {
             }
             Some(Ok(Content::DeleteMessage(delete))) => {
                 row.reference = delete.message_id.0.to_vec();
-                if self.store_message(row.clone(), false).await? {
+                if self.store_message(row.clone(), false).await? && !self.provisional {
                     self.delete_target(&row).await?;
                 }
                 return Ok(());
             }
             Some(Ok(Content::EditMessage(edit))) => {
                 row.reference = edit.message_id.0.to_vec();
-                if self.store_message(row.clone(), false).await? {
+                if self.store_message(row.clone(), false).await? && !self.provisional {
                     self.edit_target(&row).await?;
                 }
                 return Ok(());
@@ -74,10 +74,27 @@ impl<E: Env> Step<'_, E> {
         Ok(())
     }
 
+    /// Everything up to a streamed message has been read: what it does to others is done now. It
+    /// was not done before, because a commit that takes the right to it might still have come.
+    pub async fn confirm(&mut self, sequence_id: u64) -> Result<()> {
+        let query =
+            Query::scope(Table::Messages, self.id.as_bytes()).prefix(&order_of(sequence_id));
+        for (_, row) in self.client.db.messages(query).await? {
+            match kind_of(&row) {
+                _ if self.withdrawn.contains(&row.id) => {}
+                Some(ContentKind::DeleteMessage) => self.delete_target(&row).await?,
+                Some(ContentKind::EditMessage) => self.edit_target(&row).await?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// What our own message does, now that it has its place in the log.
     pub async fn take_effect(&mut self, row: &MessageRow) -> Result<()> {
         match kind_of(row) {
             Some(ContentKind::LeaveRequest) => self.note_leave_request(row).await,
+            _ if self.provisional => Ok(()),
             Some(ContentKind::DeleteMessage) => self.delete_target(row).await,
             Some(ContentKind::EditMessage) => self.edit_target(row).await,
             _ => Ok(()),
@@ -105,7 +122,7 @@ impl<E: Env> Step<'_, E> {
             order.extend_from_slice(&self.client.db.0.blind(Table::Expiry, &row.id));
             let place = super::rows::MessagePlace {
                 group_id: row.group_id.clone(),
-                order: super::rows::order_of(row.sequence_id),
+                order: order_of(row.sequence_id),
             };
             self.changes.put(
                 crate::store::Key::global(Table::Expiry, order),
@@ -150,10 +167,12 @@ impl<E: Env> Step<'_, E> {
         if !deletable || target.deleted_by.is_some() || target.group_id != request.group_id {
             return Ok(false);
         }
-        let place = (target.sequence_id != 0).then_some(target.sequence_id);
         if target.sender_inbox == request.sender_inbox {
-            return Ok(place.is_none_or(|place| place < request.sequence_id));
+            return Ok(true);
         }
+        // DEL-2: whoever reads in order does not know yet a target that comes later.
+        let known = 1..request.sequence_id;
+        let place = Some(target.sequence_id).filter(|place| known.contains(place));
         let log = self.role_log().await?;
         Ok(log.may_delete(request.sequence_id, &request.sender_inbox, place))
     }
@@ -179,6 +198,10 @@ impl<E: Env> Step<'_, E> {
     /// What was said about a message before it arrived.
     async fn apply_waiting(&mut self, row: &mut MessageRow) -> Result<()> {
         for request in self.related(&row.id).await? {
+            if self.group.row.ahead.contains(&request.sequence_id) {
+                // Applied when its place is certain.
+                continue;
+            }
             match kind_of(&request) {
                 Some(ContentKind::DeleteMessage) => {
                     // DEL-2: an unknown target is the one case in which the request may be earlier.

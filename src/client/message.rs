@@ -124,6 +124,7 @@ impl<E: Env> Step<'_, E> {
     pub async fn message(&self, id: &[u8]) -> Result<Option<(Vec<u8>, MessageRow)>> {
         match self.fresh.get(id) {
             Some(found) => Ok(Some(found.clone())),
+            None if self.withdrawn.contains(id) => Ok(None),
             None => self.client.db.message(id).await,
         }
     }
@@ -206,10 +207,8 @@ impl<E: Env> Step<'_, E> {
                 super_admins: &self.group.row.super_admins,
             },
         });
-        self.group
-            .row
-            .leaving
-            .retain(|inbox| !removed.contains(inbox));
+        let members = &facts.membership.members;
+        (self.group.row.leaving).retain(|inbox| members.contains_key(inbox));
         if let Some(updated) = updated {
             self.put_transcript(
                 &updated,
@@ -281,6 +280,7 @@ impl<E: Env> Step<'_, E> {
                     self.changes
                         .delete(Key::scope(Table::MessageIds, row.id.clone()));
                     self.fresh.remove(&row.id);
+                    self.withdrawn.insert(row.id.clone());
                     self.report(FeedKind::Withdrawn, vec![row.id]);
                 }
             }

@@ -11,6 +11,7 @@ pub mod effects;
 pub mod env;
 pub mod errors;
 pub mod feed;
+pub mod health;
 pub mod identities;
 pub mod identity;
 pub mod intent;

@@ -115,9 +115,14 @@ impl<E: Env> Step<'_, E> {
         states: &Snapshot,
     ) -> Result<Batch> {
         let mut before = from;
+        self.provisional = source == Source::Stream;
         for envelope in batch.iter().filter(|envelope| envelope.id > from) {
             if envelope.id <= self.group.row.cursor || self.group.row.ahead.contains(&envelope.id) {
+                let confirmed = source == Source::Query && envelope.id > self.group.row.cursor;
                 self.advance(envelope, source);
+                if confirmed {
+                    self.confirm(envelope.id).await?;
+                }
                 continue;
             }
             if !self.group.row.active {

@@ -5,7 +5,7 @@
 //! once.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use futures::lock::Mutex;
@@ -92,6 +92,10 @@ pub struct Step<'a, E: Env> {
     /// Messages that this step writes, with their order keys, by id: what the store does not
     /// answer with yet.
     pub(super) fresh: HashMap<Vec<u8>, (Vec<u8>, MessageRow)>,
+    /// What is handled came from a stream: commits that belong before it may be missing.
+    pub(super) provisional: bool,
+    /// Ids of messages that this step takes back.
+    pub(super) withdrawn: HashSet<Vec<u8>>,
     feed: Vec<FeedRow>,
     lock: Box<dyn LockGuard>,
 }
@@ -232,6 +236,8 @@ impl<'a, E: Env> Step<'a, E> {
             changes: Changes::new(),
             roles: None,
             fresh: HashMap::new(),
+            provisional: false,
+            withdrawn: HashSet::new(),
             feed: Vec::new(),
             lock,
         }

@@ -306,6 +306,12 @@ impl World {
         }
     }
 
+    /// Starts something that nobody waits for.
+    pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) {
+        let task = async move { drop(future.await) };
+        let _ = self.pool.borrow().spawner().spawn_local(task);
+    }
+
     /// Lets everything run for a while of virtual time.
     pub fn pass(&self, duration: Duration) {
         let sleep = self.clock.sleep(duration);

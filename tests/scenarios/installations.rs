@@ -114,6 +114,17 @@ fn an_installation_that_cannot_be_added_is_listed_and_does_not_keep_its_inbox_ou
     let id = group_with(&world, &a, &[&b], named("a group"));
     add(&world, &a, id, &one).unwrap();
     assert_converged(&world, &[&a, &b, &one], id);
+    let health = act(&world, &b, async move |client| client.health(id).await).unwrap();
+    let missing: Vec<_> = (health.missing.iter())
+        .map(|missing| {
+            (
+                missing.inbox_id.as_str(),
+                missing.installation,
+                missing.listed,
+            )
+        })
+        .collect();
+    assert_eq!(missing, [(one.inbox_id(), bad, true)]);
     let row = row(&world, &b, id);
     assert_eq!(row.failed, [bad.as_bytes().to_vec()]);
     assert_eq!(leaves(&world, &b, id, &one), 1);

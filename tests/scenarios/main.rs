@@ -3,6 +3,7 @@
 
 mod chat;
 mod history;
+mod hostile;
 mod identity;
 mod installations;
 mod leaving;

@@ -155,6 +155,16 @@ pub fn role(
 
 /// A commit that a member makes without asking its own rules; it is not sent.
 pub fn forge(world: &World, by: &Tab, id: GroupId, change: Change) -> Vec<u8> {
+    forge_with_welcome(world, by, id, change).0
+}
+
+/// The same, with the Welcome for those whom it adds.
+pub fn forge_with_welcome(
+    world: &World,
+    by: &Tab,
+    id: GroupId,
+    change: Change,
+) -> (Vec<u8>, Option<Vec<u8>>) {
     let mut change = Some(change);
     act(world, by, async move |client| {
         client
@@ -162,7 +172,7 @@ pub fn forge(world: &World, by: &Tab, id: GroupId, change: Change) -> Vec<u8> {
                 let mls = step.mls()?;
                 let commit = mls.stage_commit(change.take().unwrap())?;
                 mls.clear_pending()?;
-                Ok(commit.bytes)
+                Ok((commit.bytes, commit.welcome))
             })
             .await
     })
