@@ -152,3 +152,36 @@ fn an_inbox_without_a_usable_installation_is_refused_before_anything_is_sent() {
     assert_eq!(refused.code(), Code::CannotBeAdded);
     assert_eq!(log_length(&world, id), before);
 }
+
+#[test]
+fn a_large_invitation_goes_out_in_several_commits() {
+    let world = World::new(342);
+    let [a] = people(&world);
+    let mut invited = Vec::new();
+    for _ in 0..21 {
+        let device = world.device();
+        invited.push(world.open(&device).unwrap());
+        for _ in 1..10 {
+            invited.push(world.open(&world.device_of(&device.wallet)).unwrap());
+        }
+    }
+    let mut inboxes: Vec<String> = invited
+        .iter()
+        .map(|tab| tab.inbox_id().to_owned())
+        .collect();
+    inboxes.dedup();
+    let id = act(&world, &a, async move |client| {
+        client.create_group(inboxes, named("many")).await
+    })
+    .unwrap();
+    let row = row(&world, &a, id);
+    assert_eq!((row.epoch, row.members.len()), (2, 22));
+    let leaves: usize = row
+        .members
+        .iter()
+        .map(|member| member.installations.len())
+        .sum();
+    assert_eq!(leaves, 211);
+    let (first, last) = (&invited[0], &invited[invited.len() - 1]);
+    assert_converged(&world, &[&a, first, last], id);
+}
