@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::env::Env;
-use super::intent::{Outgoing, is_published};
+use super::intent::{Outgoing, ROUNDS, is_published};
 use super::message::{FAILED, KIND_APPLICATION, PUBLISHED, UNPUBLISHED, content_type};
 use super::plan::Prepared;
 use super::rows::{
@@ -180,11 +180,40 @@ impl<E: Env> Client<E> {
             None if options.optimistic => return Ok(message_id),
             None => {
                 drop(turn);
-                self.publish(id, &mut BTreeMap::new()).await?;
+                self.publish_until_sent(id, &message_id).await?;
             }
         }
         self.read_back_soon(id);
         Ok(message_id)
+    }
+
+    /// Publishes until a message is on its way. Where a commit is before it in the queue, that is
+    /// read back first: it decides the epoch of what follows.
+    async fn publish_until_sent(&self, id: GroupId, message_id: &MessageId) -> Result<()> {
+        for round in 0..ROUNDS {
+            if round == 0 {
+                self.publish(id, &mut BTreeMap::new()).await?;
+            } else {
+                self.pass(id, &mut BTreeMap::new()).await?;
+            }
+            let queued = self
+                .step(id, async |step| {
+                    step.check_can_act()?;
+                    Ok(step.group.intents.values().any(|intent| {
+                        let is_ours =
+                            matches!(&intent.wish, Some(Wish::Message(id)) if *id == message_id.0);
+                        is_ours && intent.state == IntentState::Queued as i32
+                    }))
+                })
+                .await?;
+            if !queued {
+                return Ok(());
+            }
+        }
+        Err(Error::new(
+            Code::Pending,
+            "the message waits behind other changes and goes on in the background",
+        ))
     }
 
     /// Sends what is queued, and has it read back in the background.
@@ -219,9 +248,10 @@ impl<E: Env> Client<E> {
                     Ok(step.group.intents.values().any(is_published))
                 })
                 .await;
-            if matches!(open, Ok(true)) {
-                // What fails here is tried again by the next sync.
-                let _ = client.receive(id).await;
+            if matches!(open, Ok(true)) && client.receive(id).await.is_ok() {
+                // What the log held for too late an epoch is made anew. What fails here is tried
+                // again by the next sync.
+                let _ = client.publish(id, &mut BTreeMap::new()).await;
             }
         }));
     }

@@ -22,7 +22,7 @@ use crate::mls;
 use crate::net::NetError;
 
 /// Rounds of publish and read-back that one call waits for.
-const ROUNDS: u32 = 6;
+pub(super) const ROUNDS: u32 = 6;
 /// Answered attempts before an intent fails.
 const ATTEMPTS: u32 = 3;
 /// Messages sent in one request.

@@ -36,6 +36,8 @@ pub struct MessageView {
     pub reactions: Vec<MessageView>,
     /// How many replies it has.
     pub num_replies: u64,
+    /// What a reply says, where that can be read.
+    reply_content: Option<Content>,
     /// The message it replies to.
     pub in_reply_to: Option<Box<MessageView>>,
 }
@@ -60,6 +62,10 @@ impl MessageView {
             Some(Err(error)) => (None, Some(error.to_string())),
             None if deleted => (None, None),
             None => (None, Some("the content cannot be read".to_owned())),
+        };
+        let reply_content = match &content {
+            Some(Content::Reply(reply)) => Content::decode(&reply.content).ok(),
+            _ => None,
         };
         Self {
             id: hex::encode(&row.id),
@@ -86,6 +92,7 @@ impl MessageView {
             reference: (!row.reference.is_empty()).then(|| hex::encode(&row.reference)),
             reactions: Vec::new(),
             num_replies: 0,
+            reply_content,
             in_reply_to: None,
         }
     }

@@ -1,7 +1,14 @@
 //! First light: two people, then more.
 
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
 use sotto::Code;
+use sotto::client::conversation::SendOptions;
 use sotto::client::testing::World;
+use sotto::content::{ContentType as _, Text};
+use sotto::net::fake::{Fate, Hook};
 
 use crate::support::{assert_converged, group, say, sync, texts, try_say};
 
@@ -114,6 +121,57 @@ fn a_lost_race_is_redone() {
 }
 
 #[test]
+fn a_text_sent_while_a_commit_is_under_way_is_with_the_node_when_the_call_ends() {
+    let slow: Hook = Rc::new(|_| {
+        Box::pin(async {
+            turns(10).await;
+            Fate::Pass
+        })
+    });
+    for head_start in (0..80).step_by(4) {
+        let world = World::new(6);
+        let a = world
+            .open_with(&world.device(), Some(slow.clone()))
+            .unwrap();
+        let b = world.open(&world.device()).unwrap();
+        let id = group(&world, &a, &[&b]);
+        sync(&world, &b);
+        let (renamer, sender) = (a.client.clone(), a.client.clone());
+        let (set, content) = (
+            [("group_name".to_owned(), "new".to_owned())].into(),
+            Text::from("amid").encode().unwrap(),
+        );
+        let (renamed, sent) = world.run(async move {
+            let rename = renamer.update_metadata(id, set, [].into());
+            let send = async {
+                turns(head_start).await;
+                sender.send(id, &content, &SendOptions::default()).await
+            };
+            futures::future::join(rename, send).await
+        });
+        renamed.unwrap();
+        sent.unwrap();
+        sync(&world, &b);
+        assert_eq!(texts(&world, &b, id), ["amid"], "{head_start} turns later");
+    }
+}
+
+/// Lets everything else go on, so many times.
+async fn turns(count: u32) {
+    for _ in 0..count {
+        let mut yielded = false;
+        futures::future::poll_fn(|context| {
+            if std::mem::replace(&mut yielded, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+#[test]
 fn a_message_arrives_through_the_subscription() {
     let world = World::new(5);
     let (a, b) = (
@@ -135,7 +193,7 @@ fn a_message_arrives_through_the_subscription() {
         (entries, reader)
     });
     assert!(!entries.is_empty());
-    world.pass(std::time::Duration::from_secs(2));
+    world.pass(Duration::from_secs(2));
     assert_eq!(texts(&world, &b, id), ["live"]);
     assert_eq!(b.live.state(), sotto::client::live::LinkState::Live);
 }
