@@ -178,6 +178,20 @@ describe('official and ours in one group', { timeout: 900_000 }, () => {
         }
       });
 
+      test('two adds and two texts at the same time', async () => {
+        const id = await maker.createGroup([joiner]);
+        await agree(id, maker, joiner);
+        await Promise.all([
+          maker.change(id, 'addMembers', [friend.inboxId]),
+          joiner.change(id, 'addMembers', [other.inboxId]),
+          maker.say(id, 'amid'),
+          joiner.say(id, 'the noise'),
+        ]);
+        const { members } = await agree(id, maker, joiner, friend, other);
+        assert.equal(members.length, 4);
+        for (const person of [maker, joiner]) assert.deepEqual((await person.texts(id)).sort(), ['amid', 'the noise']);
+      });
+
       test('a DM', async () => {
         const id = await maker.createDm(joiner);
         await maker.say(id, `hello from ${makers}`);
@@ -252,7 +266,7 @@ describe('official and ours in one group', { timeout: 900_000 }, () => {
         }, id);
         const byType = Object.fromEntries(seen.map((message) => [message.type, message]));
         assert.deepEqual(byType.text.reactions, ['👍']);
-        assert.ok(byType.reply);
+        assert.equal(byType.reply.text, 'a reply');
         assert.equal(byType.markdown.text, '**bold**');
         assert.ok(byType.attachment);
       });
