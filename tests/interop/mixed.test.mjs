@@ -205,6 +205,17 @@ describe('official and ours in one group', { timeout: 900_000 }, () => {
         assert.equal(await peer(joiner, id), maker.inboxId);
       });
 
+      test('leaving', async () => {
+        const id = await maker.createGroup([joiner, other]);
+        await agree(id, maker, joiner, other);
+        await joiner.change(id, 'requestRemoval');
+        const deadline = Date.now() + 30_000;
+        while ((await memberCount(maker, id)) > 2) assert.ok(Date.now() < deadline, 'still a member after 30 s');
+        await joiner.syncAll();
+        assert.equal(await joiner.isIn(id), false);
+        assert.equal((await agree(id, maker, other)).members.length, 2);
+      });
+
       test('a stream brings each text once, of old groups and of new', async () => {
         const old = await maker.createGroup([joiner]);
         await agree(old, maker, joiner);
@@ -324,4 +335,12 @@ function fieldName(person) {
 
 function peer(person, id) {
   return person.do(async ({ group }, id) => (await group(id)).peerInboxId(), id);
+}
+
+function memberCount(person, id) {
+  return person.do(async ({ group }, id) => {
+    const found = await group(id);
+    await found.sync();
+    return (await found.members()).length;
+  }, id);
 }
