@@ -18,6 +18,7 @@
 
 mod clock;
 mod commit;
+mod crypto;
 mod error;
 pub mod extensions;
 mod facts;

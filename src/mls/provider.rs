@@ -1,25 +1,25 @@
 //! What openmls needs from us: cryptography, randomness, the view it stores into, and a signer.
 
-use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::random::OpenMlsRand;
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
 
+use super::crypto::Crypto;
 use super::view::View;
 use super::{InstallationKey, MlsError};
 
-/// Cryptography and randomness of the provider crate, storage of our own.
+/// What openmls works with: no state but the view.
 #[derive(Debug, Default)]
 pub(super) struct Provider {
-    crypto: RustCrypto,
+    crypto: Crypto,
     view: View,
 }
 
 impl Provider {
     pub(super) fn new(view: View) -> Self {
         Self {
-            crypto: RustCrypto::default(),
+            crypto: Crypto,
             view,
         }
     }
@@ -30,19 +30,19 @@ impl Provider {
 }
 
 impl OpenMlsProvider for Provider {
-    type CryptoProvider = RustCrypto;
-    type RandProvider = RustCrypto;
+    type CryptoProvider = Crypto;
+    type RandProvider = Crypto;
     type StorageProvider = View;
 
     fn storage(&self) -> &View {
         &self.view
     }
 
-    fn crypto(&self) -> &RustCrypto {
+    fn crypto(&self) -> &Crypto {
         &self.crypto
     }
 
-    fn rand(&self) -> &RustCrypto {
+    fn rand(&self) -> &Crypto {
         &self.crypto
     }
 }
@@ -52,7 +52,7 @@ impl OpenMlsProvider for Provider {
 /// # Errors
 ///
 /// If the generator cannot be used.
-pub(super) fn random<const N: usize>(crypto: &RustCrypto) -> Result<[u8; N], MlsError> {
+pub(super) fn random<const N: usize>(crypto: &Crypto) -> Result<[u8; N], MlsError> {
     crypto.random_array().map_err(|_| MlsError::Randomness)
 }
 

@@ -1,6 +1,7 @@
 //! Futures to Promises, our errors to plain objects that `js/errors.js` turns into classes.
 
 use std::future::Future;
+use std::pin::Pin;
 
 use js_sys::{Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
@@ -10,7 +11,10 @@ use crate::error::{Error, Kind, Result};
 
 /// A Promise of what the future gives. Whatever the future borrows must be cloned before.
 pub fn promise<T: Into<JsValue>>(future: impl Future<Output = Result<T>> + 'static) -> Promise {
-    future_to_promise(async move { future.await.map(Into::into).map_err(|error| to_js(&error)) })
+    // Boxed, so that the machinery of a Promise exists once and not once a method.
+    let boxed: Pin<Box<dyn Future<Output = std::result::Result<JsValue, JsValue>>>> =
+        Box::pin(async move { future.await.map(Into::into).map_err(|error| to_js(&error)) });
+    future_to_promise(boxed)
 }
 
 /// An error as JavaScript sees it: `{ code, kind, message, retryable, details }`.

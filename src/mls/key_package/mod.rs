@@ -5,12 +5,12 @@
 
 mod own;
 
+use super::crypto::Crypto;
 use openmls::prelude::tls_codec::Deserialize as _;
 use openmls::prelude::{
     CredentialType, ExtensionType, KeyPackage, KeyPackageIn, KeyPackageVerifyError, LeafNode,
     ProposalType, ProtocolVersion,
 };
-use openmls_rust_crypto::RustCrypto;
 use prost::Message as _;
 use sotto_proto::message_contents as proto;
 
@@ -158,7 +158,7 @@ fn parse(bytes: &[u8], now: u64) -> Result<KeyPackage, KeyPackageFault> {
     if credential.credential_type() != CredentialType::Basic {
         return Err(KeyPackageFault::Credential);
     }
-    let verified = unverified.validate(&RustCrypto::default(), ProtocolVersion::Mls10);
+    let verified = unverified.validate(&Crypto, ProtocolVersion::Mls10);
     let key_package = verified.map_err(|error| match error {
         KeyPackageVerifyError::LifetimeError(_) => KeyPackageFault::Lifetime,
         _ => KeyPackageFault::Invalid,

@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
+use super::super::crypto::Crypto;
 use openmls::prelude::tls_codec::Serialize as _;
 use openmls::prelude::{
     ApplicationIdExtension, Extension, Extensions, KeyPackage, KeyPackageBundle, Lifetime,
     UnknownExtension,
 };
-use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider as _;
 use prost::Message as _;
 use sotto_proto::message_contents as proto;
@@ -94,17 +94,12 @@ impl OwnKeyPackage {
     ) -> Result<Self, MlsError> {
         let public = xwing_seed.and_then(|seed| kem::xwing_public(&seed));
         let seed = Zeroizing::new(xwing_seed.unwrap_or_default());
-        Self::from_bundle(
-            bundle,
-            &RustCrypto::default(),
-            public.unwrap_or_default(),
-            seed,
-        )
+        Self::from_bundle(bundle, &Crypto, public.unwrap_or_default(), seed)
     }
 
     fn from_bundle(
         bundle: &KeyPackageBundle,
-        crypto: &RustCrypto,
+        crypto: &Crypto,
         xwing_public: Vec<u8>,
         xwing_seed: Zeroizing<[u8; 32]>,
     ) -> Result<Self, MlsError> {

@@ -2,7 +2,6 @@
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
-use openmls_rust_crypto::RustCrypto;
 use prost::Message as _;
 use sotto_proto::message_contents as contents;
 use sotto_proto::mls_api::{
@@ -10,6 +9,7 @@ use sotto_proto::mls_api::{
     welcome_message_input,
 };
 
+use super::super::crypto::Crypto;
 use super::super::extensions::write_vector;
 use super::super::key_package::POINTEE_AEAD;
 use super::super::provider::random;
@@ -88,11 +88,10 @@ fn pointee(
     inner: &[u8],
     message_cursor: u64,
 ) -> Result<(WelcomeMessageInput, Vec<u8>), WelcomeError> {
-    let crypto = RustCrypto::default();
-    let destination: [u8; 32] = random(&crypto).map_err(|_| WelcomeError::Randomness)?;
-    let key: [u8; 32] = random(&crypto).map_err(|_| WelcomeError::Randomness)?;
-    let data_nonce: [u8; 12] = random(&crypto).map_err(|_| WelcomeError::Randomness)?;
-    let mut metadata_nonce: [u8; 12] = random(&crypto).map_err(|_| WelcomeError::Randomness)?;
+    let destination: [u8; 32] = random(&Crypto).map_err(|_| WelcomeError::Randomness)?;
+    let key: [u8; 32] = random(&Crypto).map_err(|_| WelcomeError::Randomness)?;
+    let data_nonce: [u8; 12] = random(&Crypto).map_err(|_| WelcomeError::Randomness)?;
+    let mut metadata_nonce: [u8; 12] = random(&Crypto).map_err(|_| WelcomeError::Randomness)?;
     if metadata_nonce == data_nonce {
         metadata_nonce[0] ^= 1;
     }

@@ -429,9 +429,7 @@ fn nothing_is_written_before_joining() {
 /// What a row of the key package would end with.
 fn fetch_hash(client: &Client) -> Vec<u8> {
     let inner = client.verified().into_inner();
-    let reference = inner
-        .hash_ref(&openmls_rust_crypto::RustCrypto::default())
-        .unwrap();
+    let reference = inner.hash_ref(&super::super::crypto::Crypto).unwrap();
     reference.tls_serialize_detached().unwrap()[1..].to_vec()
 }
 
