@@ -42,6 +42,16 @@ pub enum MlsError {
 impl MlsError {
     /// Wraps an error of the MLS library.
     pub(super) fn mls(error: impl std::fmt::Debug) -> Self {
-        Self::Mls(format!("{error:?}"))
+        Self::Mls(reason(&error))
+    }
+}
+
+/// The MLS library's reason in words. A release carries only the name of the error's type: the
+/// formatting of the library's whole error tree is a good part of a download.
+pub(super) fn reason<E: std::fmt::Debug>(error: &E) -> String {
+    if cfg!(debug_assertions) {
+        format!("{error:?}")
+    } else {
+        std::any::type_name::<E>().to_owned()
     }
 }

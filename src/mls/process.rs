@@ -273,5 +273,5 @@ impl Group {
 }
 
 fn undecryptable(error: &impl std::fmt::Debug) -> SkipReason {
-    SkipReason::Undecryptable(format!("{error:?}"))
+    SkipReason::Undecryptable(super::error::reason(error))
 }

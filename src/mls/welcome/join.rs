@@ -195,7 +195,7 @@ impl std::fmt::Debug for Joining {
 }
 
 fn refused(error: impl std::fmt::Debug) -> WelcomeError {
-    WelcomeError::Mls(format!("{error:?}"))
+    WelcomeError::Mls(super::super::error::reason(&error))
 }
 
 /// The pin and the facts; an error if the group is not one that we can read.
