@@ -134,10 +134,10 @@ impl Engine {
     }
 
     /// Runs `work` with the client.
-    pub(super) fn with<T: Into<JsValue>, F>(&self, work: impl FnOnce(BrowserClient) -> F) -> Promise
+    pub(super) fn with<T, F>(&self, work: impl FnOnce(BrowserClient) -> F) -> Promise
     where
         F: Future<Output = Result<T>> + 'static,
-        T: 'static,
+        T: Into<JsValue> + 'static,
     {
         match self.client() {
             Ok(client) => promise(work(client)),
@@ -721,9 +721,7 @@ impl Engine {
     /// The consent state of an entity.
     #[wasm_bindgen(js_name = consentState)]
     pub fn consent_state(&self, entity_type: i32, entity: String) -> Promise {
-        self.with(
-            move |client| async move { Ok(client.consent_state(entity_type, &entity).await?) },
-        )
+        self.with(move |client| async move { client.consent_state(entity_type, &entity).await })
     }
 }
 

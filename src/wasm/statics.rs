@@ -87,7 +87,7 @@ impl NodeHandle {
             let mut states = Vec::with_capacity(inboxes.len());
             for name in &inboxes {
                 inbox(name)?;
-                states.push(InboxStateView::new(&*identities.require(name).await?.1));
+                states.push(InboxStateView::new(&identities.require(name).await?.1));
             }
             to_js(&states)
         })

@@ -98,6 +98,8 @@ impl Inner {
         Ok(JsValue::UNDEFINED)
     }
 
+    // A guard that awaits would hide the read in the pattern.
+    #[allow(clippy::collapsible_match)]
     async fn show(&self, entry: &FeedRow) -> Result<js_sys::Array> {
         let out = js_sys::Array::new();
         let kind = FeedKind::try_from(entry.kind).ok();
