@@ -6,9 +6,8 @@ use openmls::prelude::{
 use super::*;
 use crate::mls::InstallationKey;
 use crate::mls::group::credential_with_key;
-use crate::mls::provider::{MlsSigner, Provider};
+use crate::mls::provider::MlsSigner;
 use crate::mls::tests::now;
-use crate::mls::view::View;
 
 const INBOX: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -56,7 +55,8 @@ impl Forged {
             .mark_as_last_resort()
             .build(
                 self.suite,
-                &Provider::new(View::empty()),
+                // Ours makes nothing of another suite.
+                &openmls_rust_crypto::OpenMlsRustCrypto::default(),
                 &MlsSigner(&key()),
                 owner,
             )
