@@ -46,7 +46,7 @@ async function testWeb(counter) {
   await setUpWasmTools();
   const { driver } = await setUpBrowser();
   say('Browser tests (headless)');
-  return attempt('wasm-pack', ['test', '--mode', 'no-install', '--headless', '--chromedriver', driver, '--', '--locked', '--test', 'web*'], {
+  return attempt('wasm-pack', ['test', '--mode', 'no-install', '--headless', '--chrome', '--chromedriver', driver, '--', '--locked', '--test', 'web*'], {
     // Seconds for the whole run, not for one test.
     env: { WASM_BINDGEN_TEST_TIMEOUT: '600' },
     onStdout: counter.take,

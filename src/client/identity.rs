@@ -99,6 +99,20 @@ impl<E: Env> Client<E> {
         Ok(request)
     }
 
+    /// The same; `None` where the identifier is linked to our inbox already, such as by a call
+    /// whose end nobody saw.
+    pub async fn request_link(
+        &self,
+        identifier: &Identifier,
+        reassign: bool,
+    ) -> Result<Option<SignatureRequest>> {
+        let state = self.inbox_state(true).await?;
+        if state.contains(&MemberIdentifier::from(identifier.clone())) {
+            return Ok(None);
+        }
+        Ok(Some(self.request_add_account(identifier, reassign).await?))
+    }
+
     /// A request to unlink a wallet or passkey; the recovery identifier has to sign.
     pub async fn request_remove_account(
         &self,

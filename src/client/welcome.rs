@@ -32,6 +32,9 @@ const BYTES_PER_CALL: usize = 20 * 1024 * 1024;
 /// How often the copy that a pointer names is asked for before the next sync must try again.
 const POINTEE_TRIES: u32 = 4;
 
+/// How often a write of our own row is repeated because somebody else wrote it first.
+const CONFLICTS: usize = 8;
+
 /// What became of a Welcome.
 enum Outcome {
     /// Joined, or of no use ever: the cursor passes it.
@@ -69,7 +72,14 @@ impl<E: Env> Client<E> {
     pub async fn sync_welcomes(&self) -> Result<()> {
         let _turn = self.welcome_lock.lock().await;
         let mut joined = Vec::new();
-        let result = self.read_welcomes(&mut joined).await;
+        let mut result = self.read_welcomes(&mut joined).await;
+        for _ in 0..CONFLICTS {
+            // Another context, or our own key package rotation, wrote our row meanwhile.
+            if !result.as_ref().is_err_and(Error::is_conflict) {
+                break;
+            }
+            result = self.read_welcomes(&mut joined).await;
+        }
         if !joined.is_empty() {
             self.rotate_soon();
         }
@@ -450,15 +460,20 @@ impl<E: Env> Client<E> {
         self.api
             .upload_key_package(package.public().to_vec())
             .await?;
-        let (row, revision) = self.db.identity().await?;
-        if let Some(mut row) = row {
+        for _ in 0..CONFLICTS {
+            let (Some(mut row), revision) = self.db.identity().await? else {
+                return Ok(());
+            };
             row.rotate_at_ns = now + ROTATION_NS;
             let mut changes = Changes::new();
             changes.put(identity_key(), row.encode_to_vec());
             changes.expect(IDENTITY_SCOPE, revision);
-            self.db.apply(changes).await?;
+            match self.db.apply(changes).await {
+                Err(error) if error.is_conflict() => {}
+                result => return result.map(|_| ()),
+            }
         }
-        Ok(())
+        Err(Error::conflict())
     }
 
     /// Erases superseded key packages whose grace is over, and rotates an old one.

@@ -448,9 +448,11 @@ impl Engine {
             let identifier = |value| required::<IdentifierView>(value, "identifier")?.parse();
             let request = match kind.as_str() {
                 "addAccount" => {
-                    client
-                        .request_add_account(&identifier(argument)?, reassign)
-                        .await?
+                    let linked = client.request_link(&identifier(argument)?, reassign);
+                    match linked.await? {
+                        Some(request) => request,
+                        None => return Ok(JsValue::UNDEFINED),
+                    }
                 }
                 "removeAccount" => {
                     client

@@ -128,6 +128,7 @@ describe('first light', { timeout: 240_000 }, () => {
     await cleo.sees('Between the two of us');
     await ben.page.reload();
     await ben.page.getByText('You are no longer in this group.').waitFor();
+    await ben.sees('Welcome, Cleo');
     assert.deepEqual(await ben.texts(), ['Before she came', 'Welcome, Cleo']);
     for (const { complaints } of people) assert.deepEqual(complaints, []);
   });

@@ -344,7 +344,8 @@ export class Client {
   async addAccount(newAccountSigner, { reassign = false } = {}) {
     const identifier = identifierOf(await newAccountSigner.getIdentifier());
     const request = await this.#request("addAccount", identifier, reassign);
-    await this.#signAndApply(request, newAccountSigner);
+    // Undefined: it is linked already.
+    if (request !== undefined) await this.#signAndApply(request, newAccountSigner);
   }
 
   async removeAccount(identifier) {
@@ -390,7 +391,11 @@ export class Client {
   }
 
   async unsafe_addAccountSignatureText(newIdentifier, allowInboxReassign = false) {
-    return this.#remember(await this.#request("addAccount", identifierOf(newIdentifier), allowInboxReassign));
+    const request = await this.#request("addAccount", identifierOf(newIdentifier), allowInboxReassign);
+    if (request === undefined) {
+      throw new UsageError({ code: "ERR_IDENTIFIER_TAKEN", message: "the account is linked to this inbox already" });
+    }
+    return this.#remember(request);
   }
 
   async unsafe_removeAccountSignatureText(identifier) {
