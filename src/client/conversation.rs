@@ -116,6 +116,8 @@ impl<E: Env> Client<E> {
         options: &SendOptions,
     ) -> Result<MessageId> {
         let bytes = content.to_sendable_bytes()?;
+        let order = self.groups.order(id);
+        let _order = order.take().await;
         if !options.optimistic {
             self.before_send(id).await?;
         }

@@ -26,6 +26,7 @@ pub mod rows;
 pub mod step;
 #[cfg(any(test, feature = "test-utils"))]
 pub mod testing;
+pub mod turn;
 pub mod welcome;
 
 use std::cell::{Cell, RefCell};

@@ -14,6 +14,7 @@ use prost::Message;
 use super::db::{conversation_key, decode_rows, intent_key};
 use super::env::{Env, LockGuard, Notice};
 use super::rows::{ConversationRow, FeedKind, FeedRow, IntentRow, IntentState, MessageRow};
+use super::turn::Turns;
 use super::{GroupId, Inner};
 use crate::error::{Code, Error, Result};
 use crate::mls;
@@ -42,11 +43,18 @@ pub struct Groups {
     loaded: RefCell<HashMap<GroupId, Loaded>>,
     locks: RefCell<HashMap<GroupId, Rc<Mutex<()>>>>,
     sending: RefCell<HashMap<GroupId, Rc<Mutex<()>>>>,
+    order: RefCell<HashMap<GroupId, Rc<Turns>>>,
 }
 
 impl Groups {
     fn lock(&self, id: GroupId) -> Rc<Mutex<()>> {
         Rc::clone(self.locks.borrow_mut().entry(id).or_default())
+    }
+
+    /// The order of this context's calls to send: what an app sends first is sent first. Taken
+    /// before the turn to send.
+    pub fn order(&self, id: GroupId) -> Rc<Turns> {
+        Rc::clone(self.order.borrow_mut().entry(id).or_default())
     }
 
     /// The turn to send to a group's log: held over sealing, saving and sending, so that what this

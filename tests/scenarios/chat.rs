@@ -197,3 +197,28 @@ fn a_message_arrives_through_the_subscription() {
     assert_eq!(texts(&world, &b, id), ["live"]);
     assert_eq!(b.live.state(), sotto::client::live::LinkState::Live);
 }
+
+#[test]
+fn what_is_sent_first_without_waiting_arrives_first() {
+    let world = World::new(6);
+    let (a, b) = (
+        world.open(&world.device()).unwrap(),
+        world.open(&world.device()).unwrap(),
+    );
+    let id = group(&world, &a, &[&b]);
+    let expected: Vec<String> = (0..30).map(|number| format!("text {number}")).collect();
+    let sends = expected.iter().map(|text| {
+        let (client, text) = (a.client.clone(), text.clone());
+        async move {
+            use sotto::content::{ContentType as _, Text};
+            let content = Text::from(text.as_str()).encode().unwrap();
+            client.send(id, &content, &Default::default()).await
+        }
+    });
+    let sends: Vec<_> = sends.collect();
+    for result in world.run(futures::future::join_all(sends)) {
+        result.unwrap();
+    }
+    sync(&world, &b);
+    assert_eq!(texts(&world, &b, id), expected);
+}
