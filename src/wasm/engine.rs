@@ -448,8 +448,8 @@ impl Engine {
             let identifier = |value| required::<IdentifierView>(value, "identifier")?.parse();
             let request = match kind.as_str() {
                 "addAccount" => {
-                    let linked = client.request_link(&identifier(argument)?, reassign);
-                    match linked.await? {
+                    let identifier = identifier(argument)?;
+                    match client.request_link(&identifier, reassign).await? {
                         Some(request) => request,
                         None => return Ok(JsValue::UNDEFINED),
                     }
