@@ -78,15 +78,40 @@ impl<E: Env> Client<E> {
         identifier: &Identifier,
         reassign: bool,
     ) -> Result<SignatureRequest> {
+        let known = self.inbox_of(identifier).await?;
+        self.link(identifier, reassign, known)
+    }
+
+    /// The same; `None` where the identifier is linked to our inbox already, such as by a call
+    /// whose end nobody saw.
+    pub async fn request_link(
+        &self,
+        identifier: &Identifier,
+        reassign: bool,
+    ) -> Result<Option<SignatureRequest>> {
+        let known = self.inbox_of(identifier).await?;
+        if known.as_deref() == Some(self.inbox_id()) {
+            return Ok(None);
+        }
+        self.link(identifier, reassign, known).map(Some)
+    }
+
+    async fn inbox_of(&self, identifier: &Identifier) -> Result<Option<String>> {
         let known = self.inbox_ids(std::slice::from_ref(identifier)).await?;
-        if let Some(inbox) = known.into_iter().flatten().next()
+        Ok(known.into_iter().flatten().next())
+    }
+
+    fn link(
+        &self,
+        identifier: &Identifier,
+        reassign: bool,
+        known: Option<String>,
+    ) -> Result<SignatureRequest> {
+        if let Some(inbox) = known
             && !reassign
         {
-            return Err(Error::new(
-                Code::IdentifierTaken,
-                "the identifier belongs to an inbox already",
-            )
-            .with("inboxId", inbox));
+            let message = "the identifier belongs to an inbox already";
+            return Err(Error::new(Code::IdentifierTaken, message).with("inboxId", inbox));
         }
         let now = self.env.now_ns();
         let mut request = SignatureRequest::add_identifier(
@@ -97,20 +122,6 @@ impl<E: Env> Client<E> {
         );
         request.sign_with(&self.me.key).map_err(request_error)?;
         Ok(request)
-    }
-
-    /// The same; `None` where the identifier is linked to our inbox already, such as by a call
-    /// whose end nobody saw.
-    pub async fn request_link(
-        &self,
-        identifier: &Identifier,
-        reassign: bool,
-    ) -> Result<Option<SignatureRequest>> {
-        let state = self.inbox_state(true).await?;
-        if state.contains(&MemberIdentifier::from(identifier.clone())) {
-            return Ok(None);
-        }
-        Ok(Some(self.request_add_account(identifier, reassign).await?))
     }
 
     /// A request to unlink a wallet or passkey; the recovery identifier has to sign.

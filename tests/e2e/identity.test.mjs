@@ -55,14 +55,14 @@ describe('a page that is closed in the middle of a change of identity', { timeou
 
   /** Runs `work` in the page, which is closed when it makes a request; `arrives` says whether the node hears of it. */
   const closedAt = async (page, path, arrives, work, argument) => {
-    const reached = new Promise((resolve) => {
-      let first = true;
-      void page.route(path, async (route) => {
-        if (!first) return;
-        first = false;
-        if (arrives) await route.fetch();
-        resolve(undefined);
-      });
+    let reach = () => {};
+    const reached = new Promise((resolve) => (reach = () => resolve(undefined)));
+    let first = true;
+    await page.route(path, async (route) => {
+      if (!first) return;
+      first = false;
+      if (arrives) await route.fetch();
+      reach();
     });
     const ended = page.evaluate(work, argument).then(
       () => assert.fail(`finished without ${path}`),
