@@ -120,7 +120,8 @@ describe('a page that is closed in the middle of a change of identity', { timeou
         await next.evaluate((privateKey) => globalThis.enter(privateKey), key);
         const before = await logOf(next);
         const took = arrives || !path.endsWith('PublishIdentityUpdate');
-        assert.equal(before.accounts, took ? 2 : 1);
+        // A request that is held while the page goes is dropped with it, or let go at the last moment.
+        assert.ok(before.accounts === 2 || (!took && before.accounts === 1), `${before.accounts} accounts`);
         await next.evaluate(add, second);
         const after = await logOf(next);
         assert.equal(after.accounts, 2);
