@@ -90,9 +90,7 @@ impl<E: Env> Client<E> {
         options: GroupOptions,
     ) -> Result<GroupId> {
         let inboxes = self.invitees(inboxes)?;
-        if inboxes.len() + 1 > mls::validate::MAX_INBOXES {
-            return Err(super::plan::too_many_members(inboxes.len() + 1));
-        }
+        super::plan::check_size(inboxes.len() + 1, self.options.max_group_size)?;
         let policies = match (options.preset, &options.custom) {
             (Some(_), Some(_)) => {
                 return Err(Error::new(
@@ -353,15 +351,13 @@ impl<E: Env> Client<E> {
         }
         let ids: Vec<Vec<u8>> = rows.iter().map(|row| row.group_id.clone()).collect();
         let newest = self.api.newest_group_messages(&ids).await?;
-        let waiting = self.groups_with_intents().await?;
         let stale: Vec<GroupId> = rows
             .iter()
             .zip(newest)
             .filter_map(|(row, newest)| {
                 let id = GroupId::from_slice(&row.group_id)?;
                 let news = newest.is_some_and(|newest| newest.id > row.cursor);
-                let work = row.has_work(self.inbox_id()) || waiting.contains(&id);
-                (news || work).then_some(id)
+                (news || row.has_work(self.inbox_id())).then_some(id)
             })
             .collect();
         let summary = SyncSummary {

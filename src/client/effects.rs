@@ -5,6 +5,7 @@
 use prost::Message as _;
 
 use super::env::Env;
+use super::message::KIND_MEMBERSHIP;
 use super::rows::{FeedKind, MessageRow, order_of};
 use super::step::Step;
 use crate::content::{Content, ContentKind, EncodedContent, MessageId};
@@ -177,7 +178,8 @@ impl<E: Env> Step<'_, E> {
         Ok(log.may_delete(request.sequence_id, &request.sender_inbox, place))
     }
 
-    fn bury(&mut self, target: &mut MessageRow, by: &str) {
+    /// Makes a message one that was deleted.
+    pub(super) fn bury(&mut self, target: &mut MessageRow, by: &str) {
         target.content = Vec::new();
         target.edited = Vec::new();
         target.deleted_by = Some(by.to_owned());
@@ -206,7 +208,9 @@ impl<E: Env> Step<'_, E> {
                 Some(ContentKind::DeleteMessage) => {
                     // DEL-2: an unknown target is the one case in which the request may be earlier.
                     let own = request.sender_inbox == row.sender_inbox;
+                    // One that a commit carried was allowed with the commit.
                     let may = own
+                        || request.kind == KIND_MEMBERSHIP
                         || self.role_log().await?.may_delete(
                             request.sequence_id,
                             &request.sender_inbox,
@@ -291,6 +295,7 @@ mod tests {
             anchored: false,
             disappearing: (from.to_owned(), after.to_owned()),
             authenticator: vec![],
+            created_ns: 0,
         }
     }
 

@@ -3,7 +3,7 @@
 //! point is settled by asking the node what it holds. There are never two commits of ours for
 //! one epoch (permissions.md 7.11, mls.md 5.3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,12 +19,18 @@ use super::{GroupId, Inner};
 use crate::content::PlaintextEnvelope;
 use crate::error::{Code, Error, Result};
 use crate::mls;
+use crate::mls::extensions::STRICT;
+use crate::mls::roles::OrderClaim;
 use crate::net::NetError;
 
 /// Rounds of publish and read-back that one call waits for.
 pub(super) const ROUNDS: u32 = 6;
 /// Answered attempts before an intent fails.
 const ATTEMPTS: u32 = 3;
+/// Pause after the first removal of leavers that came to nothing, in nanoseconds, and how often
+/// it doubles.
+const LEAVERS_PAUSE_NS: u64 = 2_000_000_000;
+const LEAVERS_DOUBLINGS: u32 = 11;
 /// Messages sent in one request.
 const MESSAGES_PER_CALL: usize = 50;
 /// Bytes sent in one request.
@@ -146,12 +152,36 @@ impl<E: Env> Inner<E> {
             self.env.sleep(pause).await;
             pause = (pause * 3).min(Duration::from_secs(2));
         }
-        Err(problem.unwrap_or_else(|| {
+        let error = problem.unwrap_or_else(|| {
             Error::new(
                 Code::Pending,
                 "the change is queued and goes on in the background",
             )
-        }))
+        });
+        Err(error.with("intentId", number))
+    }
+
+    /// Takes back a change that is queued and not sent yet (OWN-3): `number` is the `intentId` of
+    /// the error that its call ended with.
+    ///
+    /// # Errors
+    ///
+    /// `ERR_NOT_FOUND` if it is done, refused, or may have been sent already.
+    pub async fn cancel_intent(&self, id: GroupId, number: u64) -> Result<()> {
+        self.step(id, async |step| {
+            let queued = step.group.intents.get(&number).is_some_and(|intent| {
+                intent.state == IntentState::Queued as i32 && is_commit(intent)
+            });
+            if !queued {
+                return Err(Error::new(
+                    Code::NotFound,
+                    "nothing of that number is queued",
+                ));
+            }
+            step.group.intents.remove(&number);
+            Ok(())
+        })
+        .await
     }
 
     /// One pass over a group: settle what was half-sent, publish, read back, finish.
@@ -184,26 +214,39 @@ impl<E: Env> Inner<E> {
     /// stored with the group and the wish with its intents, so it is done after a restart too; of
     /// several super admins one is first and the others find nothing left to do.
     async fn queue_leavers(&self, id: GroupId) -> Result<bool> {
-        self.step(id, async |step| {
-            let me = self.inbox_id();
-            let row = &step.group.row;
-            let under_way = (step.group.intents.values())
-                .any(|intent| intent.unattended && intent.state != IntentState::Committed as i32);
-            let remove = row.leavers_for(me);
-            if remove.is_empty() || under_way || step.is_held() {
-                return Ok(false);
-            }
-            step.push_intent(IntentRow {
-                wish: Some(Wish::Membership(MembershipWish {
-                    add: Vec::new(),
-                    remove,
-                })),
-                unattended: true,
-                ..IntentRow::default()
-            });
-            Ok(true)
-        })
-        .await
+        let now = self.env.now_ns();
+        let blocked = self.blocked_leavers.borrow().get(&id).copied();
+        let (tries, due_ns) = blocked.unwrap_or_default();
+        let (waiting, queued) = self
+            .step(id, async |step| {
+                let under_way = (step.group.intents.values()).any(|intent| {
+                    intent.unattended && intent.state != IntentState::Committed as i32
+                });
+                let remove = step.group.row.leavers_for(self.inbox_id());
+                let waiting = !remove.is_empty();
+                if !waiting || under_way || step.is_held() || now < due_ns {
+                    return Ok((waiting, false));
+                }
+                step.push_intent(IntentRow {
+                    wish: Some(Wish::Membership(MembershipWish {
+                        add: Vec::new(),
+                        remove,
+                    })),
+                    unattended: true,
+                    ..IntentRow::default()
+                });
+                Ok((waiting, true))
+            })
+            .await?;
+        let mut blocked = self.blocked_leavers.borrow_mut();
+        if queued {
+            // What stands in the way of it seldom changes: each further try waits twice as long.
+            let pause = LEAVERS_PAUSE_NS << tries.min(LEAVERS_DOUBLINGS);
+            blocked.insert(id, (tries + 1, now + pause));
+        } else if !waiting {
+            blocked.remove(&id);
+        }
+        Ok(queued)
     }
 
     /// Sends again, byte for byte, what the log does not hold and the node has not acknowledged.
@@ -363,22 +406,13 @@ impl<E: Env> Inner<E> {
 
     /// Settles what an earlier life of this store left half done, in every group.
     pub async fn settle_all(&self) -> Result<()> {
-        for id in self.groups_with_intents().await? {
-            if self.peek(id).await?.active {
+        let (rows, _) = self.db.conversations().await?;
+        for row in rows.iter().filter(|row| row.open && row.active) {
+            if let Some(id) = GroupId::from_slice(&row.group_id) {
                 self.pass(id, &mut BTreeMap::new()).await?;
             }
         }
         Ok(())
-    }
-
-    /// The groups in which something of ours waits; one read, no group is loaded.
-    pub async fn groups_with_intents(&self) -> Result<BTreeSet<GroupId>> {
-        let intents = self.db.intents().await?;
-        Ok(intents
-            .iter()
-            .filter(|intent| intent.state != IntentState::Failed as i32)
-            .filter_map(|intent| GroupId::from_slice(&intent.group_id))
-            .collect())
     }
 
     /// The node has taken these messages; until they are read back, memory knows it.
@@ -492,7 +526,8 @@ impl<E: Env> Step<'_, E> {
             idempotency_key: key.to_owned(),
         };
         let plaintext = envelope.to_bytes();
-        let data = self.mls()?.encrypt(&plaintext)?;
+        let beside = self.order_claim();
+        let data = self.mls()?.encrypt_beside(&plaintext, beside)?;
         let hmac = self.sender_hmac(&data);
         let epoch = self.group.row.epoch;
         let Some(intent) = self.group.intents.get_mut(&number) else {
@@ -504,6 +539,16 @@ impl<E: Env> Step<'_, E> {
         intent.sender_hmac = hmac;
         intent.state = IntentState::Published as i32;
         Ok(Some(outgoing(intent)))
+    }
+
+    /// PART-2: in a strict group, where we read the commit that led to our epoch.
+    fn order_claim(&self) -> Vec<u8> {
+        let row = &self.group.row;
+        let strict = row.attributes.get(STRICT).is_some_and(|value| value == "1");
+        let claim = OrderClaim::of(row.commit_id, &row.epoch_authenticator);
+        claim
+            .filter(|_| strict)
+            .map_or(Vec::new(), |claim| claim.encode())
     }
 
     fn build_commit(&mut self, number: u64, change: mls::Change) -> Result<Outgoing> {

@@ -5,7 +5,8 @@ use prost::Message as _;
 
 use super::env::Env;
 use super::rows::{
-    FeedKind, Hold, MemberRow, MessagePlace, MessageRow, RoleRow, order_of, provisional_order,
+    ConversationRow, FeedKind, Hold, MemberRow, MessagePlace, MessageRow, RoleRow, order_of,
+    provisional_order,
 };
 use super::step::Step;
 use crate::content::{
@@ -13,7 +14,8 @@ use crate::content::{
 };
 use crate::error::Result;
 use crate::identity::InstallationId;
-use crate::mls::roles::{RoleLog, RoleRecord};
+use crate::mls::extensions::MODERATION;
+use crate::mls::roles::{OrderClaim, RoleLog, RoleRecord};
 use crate::mls::{self, ApplicationMessage, CommitReport, GroupFacts};
 use crate::store::{Key, Query, Table};
 
@@ -27,6 +29,9 @@ pub const UNPUBLISHED: i32 = 0;
 pub const PUBLISHED: i32 = 1;
 /// It will not be sent without help.
 pub const FAILED: i32 = 2;
+
+/// The time within which one inbox's changes look like a takeover, in nanoseconds (ROLE-6).
+const TAKEOVER_WINDOW_NS: u64 = 10 * 60 * 1_000_000_000;
 
 /// Where the node put a message, and when.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +57,7 @@ impl<E: Env> Step<'_, E> {
         let Some(sender) = self.sender_of(&message, at.sequence_id).await? else {
             return Ok(());
         };
+        self.compare_order(&message).await?;
         let id = envelope.message_id(self.id.as_bytes());
         let row = MessageRow {
             id: id.0.to_vec(),
@@ -83,6 +89,17 @@ impl<E: Env> Step<'_, E> {
         Ok(judged
             .ok()
             .map(|installation| installation.as_bytes().to_vec()))
+    }
+
+    /// PART-2 (permissions.md 9.5): whether the sender read the epoch's commit where we did.
+    async fn compare_order(&mut self, message: &ApplicationMessage) -> Result<()> {
+        let Some(claim) = OrderClaim::decode(&message.authenticated_data) else {
+            return Ok(());
+        };
+        if self.role_log().await?.disagrees(message.epoch, &claim) {
+            self.suspect_fork();
+        }
+        Ok(())
     }
 
     /// Stores a row that the rules accept, unless its id is there already.
@@ -187,10 +204,17 @@ impl<E: Env> Step<'_, E> {
         let change = &report.change;
         self.copy_facts(facts);
         self.note_findings(&change.findings);
+        self.group.row.commit_id = sequence_id;
+        self.group.row.stale_commits.clear();
+        if change.committer.installation_id != self.client.me.installation {
+            // We follow the others.
+            self.group.row.maybe_forked = false;
+        }
         let committer = change.committer.inbox_id.clone();
-        self.add_role_record(RoleRecord::commit(sequence_id, &report))
+        self.add_role_record(RoleRecord::commit(sequence_id, created_ns, &report))
             .await?;
         let removed = change.removed_inboxes.clone();
+        self.note_takeover(&before, &removed).await?;
         let updated = GroupUpdated::of_commit(&CommitChanges {
             committer: &committer,
             added: &change.added_inboxes,
@@ -240,7 +264,29 @@ impl<E: Env> Step<'_, E> {
             }
         }
         self.withdraw_after(sequence_id).await?;
+        let at = Position {
+            sequence_id,
+            sent_ns: created_ns,
+        };
+        self.moderated(before.attributes.get(MODERATION), &change.committer, at)
+            .await?;
         self.report(FeedKind::Changed, vec![]);
+        Ok(())
+    }
+
+    /// Tells the app where one inbox seems to take the group from the others (ROLE-6).
+    async fn note_takeover(&mut self, before: &ConversationRow, removed: &[String]) -> Result<()> {
+        let demotes = |inbox| !self.group.row.super_admins.contains(inbox);
+        let against = removed.iter().any(|inbox| !before.leaving.contains(inbox))
+            || before.super_admins.iter().any(demotes);
+        if !against {
+            return Ok(());
+        }
+        let log = self.role_log().await?;
+        if let Some(by) = log.takeover(TAKEOVER_WINDOW_NS) {
+            let notice = format!("takeoverSuspected:{by}");
+            self.report(FeedKind::Notice, vec![notice.into_bytes()]);
+        }
         Ok(())
     }
 

@@ -17,6 +17,7 @@ pub mod identity;
 pub mod intent;
 pub mod live;
 pub mod message;
+pub mod moderation;
 pub mod permissions;
 pub mod plan;
 pub mod preferences;
@@ -98,6 +99,9 @@ pub struct Options {
     pub durability: Durability,
     /// Whether preferences are kept in step with one's other installations.
     pub device_sync: bool,
+    /// Most inboxes in a group that we create or add to. Above the default, keep in mind that
+    /// official clients refuse to add more.
+    pub max_group_size: usize,
 }
 
 impl Default for Options {
@@ -105,6 +109,7 @@ impl Default for Options {
         Self {
             durability: step::DEFAULT_DURABILITY,
             device_sync: true,
+            max_group_size: crate::mls::validate::MAX_INBOXES,
         }
     }
 }
@@ -164,6 +169,9 @@ pub struct Inner<E: Env> {
     welcome_lock: Mutex<()>,
     /// Messages that the node has taken and that were not read back yet.
     acknowledged: RefCell<HashSet<[u8; 32]>>,
+    /// Removals of who asked to leave that came to nothing, by group: how many, and when the next
+    /// is due, Unix nanoseconds.
+    blocked_leavers: RefCell<HashMap<GroupId, (u32, u64)>>,
     /// Groups with a read-back on its way, and when we last sent there, Unix nanoseconds.
     reading_back: RefCell<HashMap<GroupId, u64>>,
     closed: Cell<bool>,
@@ -200,6 +208,7 @@ impl<E: Env> Client<E> {
             written: Cell::new(0),
             welcome_lock: Mutex::new(()),
             acknowledged: RefCell::default(),
+            blocked_leavers: RefCell::default(),
             reading_back: RefCell::default(),
             closed: Cell::new(false),
         })))

@@ -15,7 +15,6 @@ use crate::mls::extensions::{APP_DATA, DESCRIPTION, GROUP_IMAGE_URL, GROUP_NAME}
 use crate::mls::key_package::{self, KeyPackageFault};
 use crate::mls::membership::{self, PlanError, Request};
 use crate::mls::policy::Roles;
-use crate::mls::validate::MAX_INBOXES;
 use crate::mls::{Change, ConversationKind, GroupFacts, VerifiedKeyPackage};
 
 /// Rounds of fetching identity logs that one plan may take.
@@ -111,7 +110,8 @@ async fn fetch<E: Env>(
     facts: &GroupFacts,
     wish: &MembershipWish,
 ) -> Result<Prepared> {
-    let request = request(wish)?;
+    let max = client.options.max_group_size;
+    let request = request(wish, max)?;
     let everybody: BTreeSet<String> = (facts.membership.members.keys())
         .chain(&request.add)
         .cloned()
@@ -140,7 +140,7 @@ async fn fetch<E: Env>(
             Err(PlanError::NeedIdentity(wanted)) => client.identities.resolve(&wanted).await?,
             // Planning says so again, to whoever wished.
             Err(PlanError::RemovesSelf) => return Ok(prepared),
-            Err(error) => return Err(plan_error(error)),
+            Err(error) => return Err(plan_error(error, max)),
         }
     }
     Err(Error::internal("a plan asks for identity logs without end"))
@@ -265,7 +265,7 @@ impl<E: Env> Step<'_, E> {
         wish: &MembershipWish,
         prepared: &Prepared,
     ) -> Result<Plan> {
-        let request = request(wish)?;
+        let request = request(wish, self.client.options.max_group_size)?;
         let members = &facts.membership.members;
         let add: Vec<String> = (request.add.iter())
             .filter(|inbox| !members.contains_key(*inbox))
@@ -283,7 +283,7 @@ impl<E: Env> Step<'_, E> {
             Err(PlanError::NeedIdentity(_)) => return Ok(Plan::Prepare),
             // Our own leaf is for others to remove.
             Err(PlanError::RemovesSelf) => return Ok(Plan::Nothing),
-            Err(error) => return Err(plan_error(error)),
+            Err(error) => return Err(plan_error(error, request.max_inboxes)),
         };
         let mut packages = BTreeMap::new();
         for (_, id) in plan.adds() {
@@ -293,7 +293,9 @@ impl<E: Env> Step<'_, E> {
             };
         }
         prepared.check_addable(&add)?;
-        let planned = plan.into_change(packages).map_err(plan_error)?;
+        let planned = plan
+            .into_change(packages)
+            .map_err(|error| plan_error(error, request.max_inboxes))?;
         Ok(planned.change.map_or(Plan::Nothing, commit))
     }
 
@@ -321,9 +323,7 @@ impl<E: Env> Step<'_, E> {
                 return Err(denied("you may not add members"));
             }
             let count = facts.membership.members.len() + add.len();
-            if count > MAX_INBOXES {
-                return Err(too_many_members(count));
-            }
+            check_size(count, self.client.options.max_group_size)?;
         }
         if remove.iter().any(|inbox| inbox == self.client.inbox_id()) {
             return Err(Error::new(
@@ -494,11 +494,11 @@ fn commit(change: Change) -> Plan {
     Plan::Commit(Box::new(change))
 }
 
-fn request(wish: &MembershipWish) -> Result<Request> {
+fn request(wish: &MembershipWish, max_inboxes: usize) -> Result<Request> {
     Ok(Request {
         add: parse_all(&wish.add)?,
         remove: parse_all(&wish.remove)?,
-        max_inboxes: MAX_INBOXES,
+        max_inboxes,
     })
 }
 
@@ -506,18 +506,22 @@ fn unknown_inbox(inbox: &str) -> Error {
     Error::new(Code::NotFound, "there is no such inbox on this network").with("inboxId", inbox)
 }
 
-/// More members than a group may have.
-#[must_use]
-pub fn too_many_members(got: usize) -> Error {
-    Error::new(Code::TooLarge, "too many members for one group")
-        .with("max", MAX_INBOXES)
-        .with("got", got)
+/// Refuses more members than a group may have.
+pub fn check_size(got: usize, max: usize) -> Result<()> {
+    if got <= max {
+        return Ok(());
+    }
+    Err(Error::new(Code::TooLarge, "too many members for one group")
+        .with("max", max)
+        .with("got", got))
 }
 
-fn plan_error(error: PlanError) -> Error {
+fn plan_error(error: PlanError, max: usize) -> Error {
     match error {
         PlanError::NoIdentity(inbox) => unknown_inbox(&inbox),
-        PlanError::TooManyInboxes => too_many_members(MAX_INBOXES + 1),
+        PlanError::TooManyInboxes => {
+            Error::new(Code::TooLarge, "too many members for one group").with("max", max)
+        }
         PlanError::AllFailed(_) => Error::new(
             Code::CannotBeAdded,
             "none of the inboxes' installations can be added",

@@ -15,6 +15,11 @@ use super::{GroupId, Inner};
 use crate::error::{Code, Error, Result};
 use crate::mls::{self, Incoming, Pause, Rules, SkipReason, Verdict};
 
+/// Foreign commits for past epochs that make a fork likely, and the time in nanoseconds that must
+/// lie between the first and the last of them (FORK-1).
+const STALE_COMMITS: u64 = 3;
+const STALE_NS: u64 = 60 * 1_000_000_000;
+
 /// How a batch came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -191,9 +196,8 @@ impl<E: Env> Step<'_, E> {
         }
         if source == Source::Stream
             && (envelope.is_commit
-                || self
-                    .epoch_of(&envelope.data)
-                    .is_none_or(|epoch| epoch > self.group.row.epoch))
+                || mls::header(&envelope.data)
+                    .is_none_or(|header| header.epoch > self.group.row.epoch))
         {
             // Commits, and what may depend on one, are read in order from the log.
             return Ok(Handled::Halt);
@@ -317,6 +321,7 @@ impl<E: Env> Step<'_, E> {
             intent.state = IntentState::Failed as i32;
             intent.failure = code.as_str().to_owned();
             intent.failure_message = message.to_owned();
+            intent.failed_ns = self.client.env.now_ns();
             intent.payload = Vec::new();
         }
     }
@@ -336,20 +341,36 @@ impl<E: Env> Step<'_, E> {
         self.report(FeedKind::Changed, vec![]);
     }
 
-    fn epoch_of(&self, data: &[u8]) -> Option<u64> {
-        let rest = data.strip_prefix(&[0, 1, 0, 2, 16])?;
-        let epoch = rest.get(16..24)?;
-        Some(u64::from_be_bytes(epoch.try_into().ok()?))
+    /// Others seem to be where we cannot follow.
+    pub(super) fn suspect_fork(&mut self) {
+        if !self.group.row.maybe_forked {
+            self.group.row.maybe_forked = true;
+            self.report(FeedKind::Changed, vec![]);
+        }
+    }
+
+    /// FORK-1 (permissions.md 7.12): others keep committing where we were, and nobody where we
+    /// are. One that lost a race does so once.
+    fn note_stale(&mut self, created_ns: u64) {
+        let (first, count) = match self.group.row.stale_commits.as_slice() {
+            [first, _, count] => (*first, *count),
+            _ => (created_ns, 0),
+        };
+        self.group.row.stale_commits = vec![first, created_ns, count + 1];
+        if count + 1 >= STALE_COMMITS && created_ns.saturating_sub(first) > STALE_NS {
+            self.suspect_fork();
+        }
     }
 
     fn skipped(&mut self, reason: &SkipReason, envelope: &Envelope) {
         match reason {
-            SkipReason::FutureEpoch(_) if envelope.is_commit && !self.group.row.maybe_forked => {
-                // A hint only: the header's epoch is cleartext that anybody can forge (mls.md 5.6).
-                self.group.row.maybe_forked = true;
-                self.report(FeedKind::Changed, vec![]);
+            // A hint only: the header's epoch is cleartext that anybody can forge (mls.md 5.6).
+            SkipReason::FutureEpoch(_) if envelope.is_commit => self.suspect_fork(),
+            SkipReason::StaleHandshake(_) if envelope.is_commit => {
+                self.note_stale(envelope.created_ns);
             }
             SkipReason::Rejected(rejection) => {
+                self.group.row.stale_commits.clear();
                 self.report(
                     FeedKind::Notice,
                     vec![format!("commitRejected:{:?}", rejection.code).into_bytes()],

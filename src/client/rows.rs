@@ -108,6 +108,9 @@ pub struct ConversationRow {
     /// Whether intents of ours wait here.
     #[prost(bool, tag = "33")]
     pub open: bool,
+    /// Node id of the commit that led to our epoch; 0 = not known.
+    #[prost(uint64, tag = "34")]
+    pub commit_id: u64,
 }
 
 /// Why a conversation does not go on by itself.
@@ -268,6 +271,9 @@ pub struct IntentRow {
     /// The group it is for, 16 bytes.
     #[prost(bytes = "vec", tag = "24")]
     pub group_id: Vec<u8>,
+    /// When it failed, Unix nanoseconds.
+    #[prost(uint64, tag = "25")]
+    pub failed_ns: u64,
 }
 
 /// How far an intent is.
@@ -543,6 +549,9 @@ pub struct RoleRow {
     /// Committer's installation, 32 bytes; empty in a first record.
     #[prost(bytes = "vec", tag = "11")]
     pub committer_installation: Vec<u8>,
+    /// The node's time of the commit, Unix nanoseconds.
+    #[prost(uint64, tag = "12")]
+    pub created_ns: u64,
 }
 
 impl From<&RoleRecord> for RoleRow {
@@ -570,6 +579,7 @@ impl From<&RoleRecord> for RoleRow {
             disappear_in: record.disappearing.1.clone(),
             moderated: record.anchored,
             authenticator: record.authenticator.clone(),
+            created_ns: record.created_ns,
         }
     }
 }
@@ -601,6 +611,7 @@ impl RoleRow {
             anchored: self.moderated,
             disappearing: (self.disappear_from, self.disappear_in),
             authenticator: self.authenticator,
+            created_ns: self.created_ns,
         }
     }
 }

@@ -23,6 +23,8 @@ use crate::store::{Changes, Durability, Key, Query, Table};
 
 /// How often a step is repeated because somebody else wrote first.
 const CONFLICTS: usize = 8;
+/// How long the failure of a wish is kept, in nanoseconds.
+const FAILURES_KEPT_NS: u64 = 3600 * 1_000_000_000;
 /// Groups whose MLS state is kept in memory.
 const CACHED_GROUPS: usize = 64;
 
@@ -292,6 +294,15 @@ impl<'a, E: Env> Step<'a, E> {
         number
     }
 
+    /// Failures are kept for whoever waits for them; after an hour nobody does.
+    fn forget_failures(&mut self) {
+        let now = self.client.env.now_ns();
+        self.group.intents.retain(|_, intent| {
+            intent.state != IntentState::Failed as i32
+                || now.saturating_sub(intent.failed_ns) < FAILURES_KEPT_NS
+        });
+    }
+
     /// Saves what has changed so far and goes on with the same step.
     pub async fn save_and_go_on(&mut self) -> Result<()> {
         self.write().await
@@ -304,7 +315,8 @@ impl<'a, E: Env> Step<'a, E> {
     }
 
     async fn write(&mut self) -> Result<()> {
-        let scope = self.id.as_bytes();
+        let id = self.id;
+        let scope = id.as_bytes();
         let mut changes = std::mem::take(&mut self.changes);
         if let Some(group) = &self.group.mls {
             for (key, value) in group.view().changes() {
@@ -314,6 +326,7 @@ impl<'a, E: Env> Step<'a, E> {
                 };
             }
         }
+        self.forget_failures();
         self.group.row.open =
             (self.group.intents.values()).any(|intent| intent.state != IntentState::Failed as i32);
         if self.group.row != self.row_before {

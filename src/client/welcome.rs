@@ -215,7 +215,7 @@ impl<E: Env> Client<E> {
         let cursor = opened.message_cursor.unwrap_or(0);
         let rejoin = match self.db.conversation(id).await? {
             None => None,
-            Some(row) => match self.may_replace(id, &row, &joining, cursor).await? {
+            Some(row) => match self.may_replace(id, &row, &joining).await? {
                 true => Some(row),
                 false => return Ok(None),
             },
@@ -283,7 +283,6 @@ impl<E: Env> Client<E> {
         id: GroupId,
         row: &ConversationRow,
         joining: &Joining,
-        cursor: u64,
     ) -> Result<bool> {
         let facts = joining.facts();
         if facts.metadata.encode() != row.pinned {
@@ -298,7 +297,6 @@ impl<E: Env> Client<E> {
         // The log says whether we were really removed: it is read first.
         self.receive(id).await?;
         let row = self.peek(id).await?;
-        let _ = cursor;
         if !row.active {
             return Ok(true);
         }
@@ -384,6 +382,7 @@ impl<E: Env> Client<E> {
             next_intent: before.next_intent,
             pinned: facts.metadata.encode(),
             read_ns: before.read_ns,
+            commit_id: cursor,
             ..ConversationRow::default()
         }
     }

@@ -207,9 +207,23 @@ impl Group {
     ///
     /// If we are no longer a member.
     pub fn encrypt(&mut self, plaintext: &[u8]) -> Result<Vec<u8>, MlsError> {
+        self.encrypt_beside(plaintext, Vec::new())
+    }
+
+    /// The same, with data beside it that is authenticated and not encrypted.
+    ///
+    /// # Errors
+    ///
+    /// If we are no longer a member.
+    pub fn encrypt_beside(
+        &mut self,
+        plaintext: &[u8],
+        authenticated_data: Vec<u8>,
+    ) -> Result<Vec<u8>, MlsError> {
         if !self.is_active() {
             return Err(MlsError::Inactive);
         }
+        self.mls.set_aad(authenticated_data);
         let message = self
             .mls
             .create_message(&self.provider, &MlsSigner(&self.key), plaintext)

@@ -49,6 +49,8 @@ pub struct ApplicationMessage {
     pub inbox_id: String,
     /// The decrypted content.
     pub plaintext: Vec<u8>,
+    /// What the sender authenticated besides, in the clear.
+    pub authenticated_data: Vec<u8>,
 }
 
 /// Why a message is skipped.
@@ -151,6 +153,7 @@ impl Group {
         };
         let (epoch, sender) = (processed.epoch().as_u64(), processed.sender().clone());
         let inbox_id = facts::inbox_id(processed.credential());
+        let authenticated_data = processed.aad().to_vec();
         match (processed.into_content(), sender, inbox_id) {
             (ProcessedMessageContent::OwnPrivateMessage, ..) => Ok(Incoming::Skip(SkipReason::Own)),
             (
@@ -162,6 +165,7 @@ impl Group {
                 leaf: leaf.u32(),
                 inbox_id,
                 plaintext: content.into_bytes(),
+                authenticated_data,
             })),
             _ => Ok(Incoming::Skip(SkipReason::InvalidSender)),
         }

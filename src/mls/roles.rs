@@ -4,6 +4,8 @@
 //! and never by the state at the time of processing, so that everybody comes to the same answer in
 //! whatever order messages reached them.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::extensions::{DISAPPEAR_FROM, DISAPPEAR_IN, MODERATION};
@@ -36,6 +38,8 @@ pub struct RoleRecord {
     pub disappearing: (String, String),
     /// The epoch's authenticator.
     pub authenticator: Vec<u8>,
+    /// The node's time of the Commit, Unix nanoseconds; 0 in a first record.
+    pub created_ns: u64,
 }
 
 /// A leaf of a past tree.
@@ -77,12 +81,15 @@ impl RoleRecord {
         Self::new(sequence, None, facts)
     }
 
-    /// The record of a merged Commit.
+    /// The record of a merged Commit that the node stamped `created_ns`.
     #[must_use]
-    pub fn commit(sequence: u64, report: &CommitReport) -> Self {
+    pub fn commit(sequence: u64, created_ns: u64, report: &CommitReport) -> Self {
         let committer = &report.change.committer;
         let committer = (committer.inbox_id.clone(), committer.installation_id);
-        Self::new(sequence, Some(committer), &report.facts)
+        Self {
+            created_ns,
+            ..Self::new(sequence, Some(committer), &report.facts)
+        }
     }
 
     fn new(sequence: u64, committer: Option<(String, InstallationId)>, facts: &GroupFacts) -> Self {
@@ -106,6 +113,7 @@ impl RoleRecord {
                 facts.mutable.attribute(DISAPPEAR_IN).to_owned(),
             ),
             authenticator: facts.epoch_authenticator.clone(),
+            created_ns: 0,
         }
     }
 
@@ -248,11 +256,94 @@ impl RoleLog {
         in_order && state.is_some_and(|state| state.is_super_admin(inbox) && !state.anchored)
     }
 
-    /// The same for a deletion that the Commit at `sequence` carries (permissions.md 13.5): its
-    /// right was checked with the Commit.
+    /// Whether somebody who was in `epoch` read its Commit at another place in the log than we
+    /// did, or came to another state by it (PART-2): the node does not show everybody one order.
     #[must_use]
-    pub fn anchors(sequence: u64, target: Option<u64>) -> bool {
-        target.is_none_or(|target| target < sequence)
+    pub fn disagrees(&self, epoch: u64, claim: &OrderClaim) -> bool {
+        let ours = self.epoch(epoch).filter(|record| record.sequence != 0);
+        ours.is_some_and(|ours| {
+            ours.sequence != claim.sequence || !ours.authenticator.starts_with(&claim.authenticator)
+        })
+    }
+
+    /// Who has just taken the group over, by the look of it (ROLE-6): an inbox that within
+    /// `window` nanoseconds demoted two other super admins, or removed more than half of the
+    /// members.
+    #[must_use]
+    pub fn takeover(&self, window: u64) -> Option<&str> {
+        let newest = self.current()?;
+        let by = committer_of(newest)?;
+        let since = newest.created_ns.saturating_sub(window);
+        let (mut demoted, mut removed) = (BTreeSet::new(), BTreeSet::new());
+        let mut members = newest.members.len();
+        let pairs = self.records.iter().zip(self.records.iter().skip(1)).rev();
+        for (before, after) in pairs.take_while(|(_, after)| after.created_ns >= since) {
+            members = before.members.len();
+            if committer_of(after) == Some(by) {
+                let others = before.super_admins.iter().filter(|inbox| *inbox != by);
+                demoted.extend(others.filter(|inbox| !after.is_super_admin(inbox)));
+                removed
+                    .extend((before.members.iter()).filter(|inbox| !after.members.contains(inbox)));
+            }
+        }
+        (demoted.len() >= 2 || removed.len() * 2 > members).then_some(by)
+    }
+
+    /// The members before the newest Commits that were all sent by `inboxes` (ROLE-6).
+    #[must_use]
+    pub fn members_before(&self, inboxes: &[String]) -> &[String] {
+        let theirs = |record: &&RoleRecord| {
+            committer_of(record).is_some_and(|by| inboxes.iter().any(|inbox| inbox == by))
+        };
+        let kept = (self.records.iter().rev()).find(|record| !theirs(record));
+        kept.map_or(&[], |record| record.members.as_slice())
+    }
+}
+
+fn committer_of(record: &RoleRecord) -> Option<&str> {
+    record.committer.as_ref().map(|(inbox, _)| inbox.as_str())
+}
+
+/// What a message in a strict group says about the order that its sender sees (PART-2). It goes
+/// into the authenticated data: everybody can read it, and it tells the node nothing new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderClaim {
+    /// Place in the log of the Commit that led to the message's epoch.
+    pub sequence: u64,
+    /// The first half of the epoch's authenticator.
+    pub authenticator: [u8; 16],
+}
+
+impl OrderClaim {
+    const VERSION: u8 = 1;
+
+    /// What is claimed of an epoch; nothing where its Commit's place is not known.
+    #[must_use]
+    pub fn of(sequence: u64, authenticator: &[u8]) -> Option<Self> {
+        let authenticator = *authenticator.first_chunk()?;
+        (sequence != 0).then_some(Self {
+            sequence,
+            authenticator,
+        })
+    }
+
+    /// As authenticated data.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![Self::VERSION];
+        bytes.extend(self.sequence.to_be_bytes());
+        bytes.extend(self.authenticator);
+        bytes
+    }
+
+    /// From authenticated data; nothing if it is something else.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (sequence, rest) = bytes.strip_prefix(&[Self::VERSION])?.split_first_chunk()?;
+        Some(Self {
+            sequence: u64::from_be_bytes(*sequence),
+            authenticator: rest.try_into().ok()?,
+        })
     }
 }
 

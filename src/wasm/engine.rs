@@ -24,6 +24,7 @@ use crate::client::{Client, GroupId, Options, permissions};
 use crate::error::{Code, Error, Result};
 use crate::identity::{InstallationId, SignatureRequest};
 use crate::mls::policy::{CustomPolicies, Preset};
+use crate::mls::validate::MAX_INBOXES;
 use crate::net::api::Api;
 use crate::net::fetch::FetchTransport;
 use crate::store::indexeddb::{BrowserKey, IndexedDb, persist};
@@ -43,6 +44,7 @@ struct EngineOptions {
     memory: bool,
     strict_durability: bool,
     disable_device_sync: bool,
+    max_group_size: Option<usize>,
     nonce: Option<u64>,
 }
 
@@ -198,6 +200,7 @@ impl Engine {
                     Durability::Relaxed
                 },
                 device_sync: !options.disable_device_sync,
+                max_group_size: options.max_group_size.unwrap_or(MAX_INBOXES),
             };
             let opened = open(
                 env,

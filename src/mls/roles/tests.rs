@@ -26,6 +26,7 @@ fn record(sequence: u64, epoch: u64, members: &[(&str, u8)], admins: &[&str]) ->
         anchored: false,
         disappearing: Default::default(),
         authenticator: Vec::new(),
+        created_ns: 0,
     }
 }
 
@@ -35,6 +36,7 @@ fn message(epoch: u64, leaf: u32, inbox: &str) -> ApplicationMessage {
         leaf,
         inbox_id: inbox.to_owned(),
         plaintext: Vec::new(),
+        authenticated_data: Vec::new(),
     }
 }
 
