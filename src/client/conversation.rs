@@ -116,6 +116,7 @@ impl<E: Env> Client<E> {
         options: &SendOptions,
     ) -> Result<MessageId> {
         let bytes = content.to_sendable_bytes()?;
+        self.check_deletion(id, content).await?;
         let order = self.groups.order(id);
         let _order = order.take().await;
         if !options.optimistic {

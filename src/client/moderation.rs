@@ -9,7 +9,7 @@ use super::message::{
 };
 use super::rows::{FeedKind, IntentRow, MessageRow, Wish, order_of};
 use super::step::Step;
-use super::{Client, GroupId};
+use super::{Client, GroupId, Inner};
 use crate::content::{ContentKind, ContentType as _, DeleteMessage, EncodedContent, MessageId};
 use crate::error::{Code, Error, Result};
 use crate::mls::Member;
@@ -64,6 +64,24 @@ impl<E: Env> Client<E> {
         // Members whose client knows no anchored moderation are asked by ordinary requests; they
         // are queued with the commit.
         self.publish_messages(id).await
+    }
+}
+
+impl<E: Env> Inner<E> {
+    /// Refuses a request that nobody would heed: for another's message, where moderation is
+    /// anchored. A request for a message that is not here may be anything.
+    pub(super) async fn check_deletion(&self, id: GroupId, content: &EncodedContent) -> Result<()> {
+        let request = match content.kind() {
+            Some(ContentKind::DeleteMessage) => DeleteMessage::decode(content)?,
+            _ => return Ok(()),
+        };
+        let target = self.db.message(&request.message_id.0).await?;
+        let others = target.is_some_and(|(_, row)| row.sender_inbox != self.inbox_id());
+        if others && self.peek(id).await?.attributes.contains_key(MODERATION) {
+            let message = "in this conversation others' messages are deleted by moderation only";
+            return Err(Error::new(Code::PermissionDenied, message));
+        }
+        Ok(())
     }
 }
 

@@ -237,6 +237,8 @@ pub struct Device {
     pub signer: Rc<EthereumKey>,
     /// How often a wallet was asked to sign.
     pub prompts: Rc<Cell<u32>>,
+    /// Settings of its clients.
+    pub options: Options,
     origin: Origin,
     seed: u64,
 }
@@ -355,6 +357,7 @@ impl World {
             wallet: Rc::clone(wallet),
             signer: Rc::clone(wallet),
             prompts: Rc::default(),
+            options: Options::default(),
             origin: Origin::default(),
             seed: split_mix(&self.next),
         }
@@ -397,7 +400,7 @@ impl World {
         let api = Rc::new(Api::new(Rc::clone(&env), transport));
         let device = device.clone();
         let opened = async move {
-            let (store, wallet) = (device.store, device.wallet);
+            let (store, wallet, options) = (device.store, device.wallet, device.options);
             let env_of_prompt = Rc::clone(&env);
             let chance = Rc::clone(&env);
             let random: Random = Rc::new(move |bytes: &mut [u8]| {
@@ -407,7 +410,7 @@ impl World {
             let key =
                 AppKey::new(vec![7; 32]).ok_or_else(|| Error::internal("a key of 32 bytes"))?;
             let db = Rc::new(Db(Vault::open(store, &key, random).await?));
-            match open(env, api, db, wallet.identifier(), None, Options::default()).await? {
+            match open(env, api, db, wallet.identifier(), None, options).await? {
                 Opened::Ready(client) => Ok(client),
                 Opened::Unregistered(registration) => match registration.begin().await? {
                     Begun::Done(client) => Ok(client),

@@ -7,6 +7,7 @@ mod hostile;
 mod identity;
 mod installations;
 mod leaving;
+mod moderation;
 mod order;
 mod roles;
 mod support;
