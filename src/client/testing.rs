@@ -363,6 +363,17 @@ impl World {
         }
     }
 
+    /// Somebody else's machine with a full copy of a device's rows and the key that opens them.
+    #[must_use]
+    pub fn thief_of(&self, device: &Device) -> Device {
+        Device {
+            store: device.store.copy(),
+            origin: Origin::default(),
+            seed: split_mix(&self.next),
+            ..device.clone()
+        }
+    }
+
     /// Opens a context on a device, registering the installation if there is none.
     pub fn open(&self, device: &Device) -> Result<Tab> {
         self.open_with(device, None)

@@ -36,6 +36,17 @@ pub enum Fate {
     Refuse(Status),
 }
 
+/// A request as the node gets it, and its answer.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// The method.
+    pub path: &'static str,
+    /// The request's bytes.
+    pub request: Vec<u8>,
+    /// The answer's bytes; empty if it was refused.
+    pub answer: Vec<u8>,
+}
+
 /// Decides each request's fate; may take its time.
 pub type Hook = Rc<dyn Fn(&'static str) -> LocalBoxFuture<'static, Fate>>;
 
@@ -58,6 +69,7 @@ struct State {
     sockets: Vec<Subscriber>,
     next_socket: u64,
     no_socket: bool,
+    heard: Option<Vec<Heard>>,
 }
 
 #[derive(Default)]
@@ -95,6 +107,17 @@ impl FakeNode {
             node: self.clone(),
             hook,
         }
+    }
+
+    /// Writes down from now on every request and its answer.
+    pub fn record(&self) {
+        self.state.borrow_mut().heard.get_or_insert_default();
+    }
+
+    /// What was written down.
+    #[must_use]
+    pub fn heard(&self) -> Vec<Heard> {
+        self.state.borrow().heard.clone().unwrap_or_default()
     }
 
     /// Whether the subscription socket exists.
@@ -155,6 +178,18 @@ impl FakeNode {
     }
 
     fn handle(&self, path: &'static str, request: &[u8]) -> Result<Vec<u8>, NetError> {
+        let answer = self.carry_out(path, request);
+        if let Some(heard) = &mut self.state.borrow_mut().heard {
+            heard.push(Heard {
+                path,
+                request: request.to_vec(),
+                answer: answer.as_ref().cloned().unwrap_or_default(),
+            });
+        }
+        answer
+    }
+
+    fn carry_out(&self, path: &'static str, request: &[u8]) -> Result<Vec<u8>, NetError> {
         let mut state = self.state.borrow_mut();
         match path {
             paths::SEND_GROUP_MESSAGES => {

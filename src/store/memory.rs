@@ -52,6 +52,15 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// A copy of all rows as they are now, which goes its own way: what a thief carries off.
+    #[cfg(any(test, feature = "test-utils"))]
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let copy = Self::default();
+        *copy.shared.state.borrow_mut() = self.shared.state.borrow().clone();
+        copy
+    }
+
     /// The bytes written through all handles so far, in bytes of keys and values.
     pub fn bytes_written(&self) -> u64 {
         self.shared.bytes_written.get()

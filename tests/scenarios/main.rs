@@ -10,4 +10,5 @@ mod leaving;
 mod moderation;
 mod order;
 mod roles;
+mod security;
 mod support;
