@@ -5,10 +5,10 @@
 //! It never holds a secret longer than a call, and never falls back to something weaker.
 
 use chacha20poly1305::aead::{Aead, Payload};
-use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Nonce};
+use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use hkdf::Hkdf;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit as _, Mac};
 use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender};
 use openmls::prelude::tls_codec::SecretVLBytes;
@@ -120,7 +120,7 @@ impl OpenMlsCrypto for Crypto {
     ) -> Result<SecretVLBytes, CryptoError> {
         sha256_only(hash)?;
         let (key, _) = Hkdf::<Sha256>::extract(Some(salt), ikm);
-        Ok(key.as_slice().into())
+        Ok(key.to_vec().into())
     }
 
     fn hmac(
@@ -130,10 +130,10 @@ impl OpenMlsCrypto for Crypto {
         message: &[u8],
     ) -> Result<SecretVLBytes, CryptoError> {
         sha256_only(hash)?;
-        let mac = <Hmac<Sha256> as Mac>::new_from_slice(key);
+        let mac = Hmac::<Sha256>::new_from_slice(key);
         let mut mac = mac.map_err(|_| CryptoError::InvalidLength)?;
         mac.update(message);
-        Ok(mac.finalize().into_bytes().as_slice().into())
+        Ok(mac.finalize().into_bytes().to_vec().into())
     }
 
     fn hkdf_expand(

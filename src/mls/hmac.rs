@@ -1,7 +1,7 @@
 //! The HMAC by which a sender recognises its own messages in push notifications (mls.md 4.4).
 
 use hkdf::Hkdf;
-use hmac::{Hmac, Mac as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 

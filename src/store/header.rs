@@ -71,7 +71,7 @@ impl AppKey {
         Hkdf::<Sha256>::new(Some(context), &self.0)
             .expand(b"sotto store v1 wrap", key.as_mut_slice())
             .map_err(|_| StoreError::WrongKey)?;
-        Ok(XChaCha20Poly1305::new(key.as_slice().into()))
+        Ok(XChaCha20Poly1305::new((&*key).into()))
     }
 }
 

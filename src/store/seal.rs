@@ -3,8 +3,8 @@
 //! A sealed value is `version (1) ‖ nonce (24) ‖ XChaCha20-Poly1305 ciphertext and tag`. Its associated data name the
 //! place it belongs to, so that a row moved to another place does not open there.
 
-use chacha20poly1305::aead::{AeadInPlace, KeyInit};
-use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
+use chacha20poly1305::XChaCha20Poly1305;
+use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -64,7 +64,7 @@ impl Sealer {
     fn tag(&self, use_: &[u8], table: Table, name: &[u8]) -> [u8; SCOPE_LENGTH] {
         let mut tag = [0; SCOPE_LENGTH];
         // HMAC takes keys of any length.
-        if let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(self.scopes.as_slice()) {
+        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.scopes.as_slice()) {
             mac.update(use_);
             mac.update(&[table.number()]);
             mac.update(name);
@@ -87,13 +87,9 @@ impl Sealer {
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(&value);
         value.zeroize();
-        let cipher = XChaCha20Poly1305::new(self.values.as_slice().into());
+        let cipher = XChaCha20Poly1305::new((&*self.values).into());
         let (_, text) = sealed.split_at_mut(1 + NONCE_LENGTH);
-        match cipher.encrypt_in_place_detached(
-            XNonce::from_slice(&nonce),
-            &place.associated_data(),
-            text,
-        ) {
+        match cipher.encrypt_inout_detached(&nonce.into(), &place.associated_data(), text.into()) {
             Ok(tag) => sealed.extend_from_slice(&tag),
             // Only a value beyond the cipher's 256 GiB gets here; never let it through in the clear.
             Err(_) => sealed.zeroize(),
@@ -107,18 +103,22 @@ impl Sealer {
     /// [`Unsealable`] if it was altered, cut, moved here from elsewhere, or sealed under another key.
     pub(super) fn open(&self, place: &Place, mut sealed: Vec<u8>) -> Result<Vec<u8>, Unsealable> {
         let (version, rest) = sealed.split_first_mut().ok_or(Unsealable)?;
-        if *version != VERSION || rest.len() < NONCE_LENGTH + TAG_LENGTH {
+        if *version != VERSION {
             return Err(Unsealable);
         }
-        let (nonce, rest) = rest.split_at_mut(NONCE_LENGTH);
-        let (text, tag) = rest.split_at_mut(rest.len() - TAG_LENGTH);
-        let cipher = XChaCha20Poly1305::new(self.values.as_slice().into());
+        let (nonce, rest) = rest
+            .split_first_chunk_mut::<NONCE_LENGTH>()
+            .ok_or(Unsealable)?;
+        let (text, tag) = rest
+            .split_last_chunk_mut::<TAG_LENGTH>()
+            .ok_or(Unsealable)?;
+        let cipher = XChaCha20Poly1305::new((&*self.values).into());
         cipher
-            .decrypt_in_place_detached(
-                XNonce::from_slice(nonce),
+            .decrypt_inout_detached(
+                (&*nonce).into(),
                 &place.associated_data(),
-                text,
-                Tag::from_slice(tag),
+                (&mut *text).into(),
+                (&*tag).into(),
             )
             .map_err(|_| Unsealable)?;
         let length = text.len();

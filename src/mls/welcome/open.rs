@@ -1,7 +1,7 @@
 //! Opening what was sealed to us.
 
+use chacha20poly1305::ChaCha20Poly1305;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _};
-use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use prost::Message as _;
 use sotto_proto::message_contents as contents;
 use sotto_proto::mls_api::{WelcomeWrapperAlgorithm, welcome_message};
@@ -128,10 +128,9 @@ pub fn open_pointee(
     if message.wrapper_algorithm != i32::from(WelcomeWrapperAlgorithm::SymmetricKey) {
         return Err(WelcomeError::Malformed);
     }
-    let cipher = ChaCha20Poly1305::new(Key::from_slice(&*pointer.key));
-    let decrypt = |nonce: &[u8; 12], ciphertext: &[u8]| {
-        cipher.decrypt(Nonce::from_slice(nonce), ciphertext).ok()
-    };
+    let cipher = ChaCha20Poly1305::new((&*pointer.key).into());
+    let decrypt =
+        |nonce: &[u8; 12], ciphertext: &[u8]| cipher.decrypt(nonce.into(), ciphertext).ok();
     let inner = decrypt(&pointer.data_nonce, &message.data).ok_or(WelcomeError::Open)?;
     Ok(OpenedWelcome {
         inner,

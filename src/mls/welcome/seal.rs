@@ -1,7 +1,7 @@
 //! Sealing the inner Welcome for those it is meant for.
 
+use chacha20poly1305::ChaCha20Poly1305;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _};
-use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use prost::Message as _;
 use sotto_proto::message_contents as contents;
 use sotto_proto::mls_api::{
@@ -95,9 +95,9 @@ fn pointee(
     if metadata_nonce == data_nonce {
         metadata_nonce[0] ^= 1;
     }
-    let cipher = ChaCha20Poly1305::new(Key::from_slice(&key));
+    let cipher = ChaCha20Poly1305::new((&key).into());
     let encrypt = |nonce: &[u8; 12], plaintext: &[u8]| {
-        let sealed = cipher.encrypt(Nonce::from_slice(nonce), plaintext);
+        let sealed = cipher.encrypt(nonce.into(), plaintext);
         sealed.map_err(|_| WelcomeError::Seal)
     };
     let message = direct(welcome_message_input::V1 {
