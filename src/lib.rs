@@ -9,6 +9,7 @@ pub mod archive;
 pub mod client;
 pub mod content;
 pub mod error;
+mod gather;
 pub mod identity;
 pub mod mls;
 pub mod net;

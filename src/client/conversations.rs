@@ -8,6 +8,7 @@ use super::env::{Env, random};
 use super::rows::{ConversationRow, FeedKind, MembershipWish, Wish};
 use super::{Client, GroupId};
 use crate::error::{Code, Error, Result};
+use crate::gather::Gather;
 use crate::identity::{Identifier, InboxId};
 use crate::mls::extensions::{
     APP_DATA, COMMIT_LOG_SIGNER, ConversationKind, DESCRIPTION, DISAPPEAR_FROM, DISAPPEAR_IN,
@@ -150,7 +151,8 @@ impl<E: Env> Client<E> {
         }
         let attributes = [GROUP_NAME, DESCRIPTION, GROUP_IMAGE_URL]
             .map(|name| (name.to_owned(), String::new()))
-            .into();
+            .into_iter()
+            .gather();
         let metadata = ImmutableMetadata {
             kind: ConversationKind::Dm,
             creator: self.inbox_id().to_owned(),
@@ -266,7 +268,7 @@ impl<E: Env> Client<E> {
                 && query.created_after_ns.is_none_or(|ns| row.created_ns > ns)
                 && query.created_before_ns.is_none_or(|ns| row.created_ns < ns)
         });
-        rows.sort_by(|a, b| {
+        rows.sort_unstable_by(|a, b| {
             b.last_message_ns
                 .cmp(&a.last_message_ns)
                 .then_with(|| a.group_id.cmp(&b.group_id))
@@ -276,7 +278,7 @@ impl<E: Env> Client<E> {
             rows.retain(|row| row.dm_members.is_empty() || seen.insert(dm_id(row)));
         }
         if query.by_creation {
-            rows.sort_by(|a, b| {
+            rows.sort_unstable_by(|a, b| {
                 b.created_ns
                     .cmp(&a.created_ns)
                     .then_with(|| a.group_id.cmp(&b.group_id))
@@ -301,7 +303,7 @@ impl<E: Env> Client<E> {
     pub async fn find_dm(&self, inbox: &str) -> Result<Option<ConversationRow>> {
         let query = ListQuery {
             kind: Some(2),
-            consent: Some([0, 1, 2].into()),
+            consent: Some([0, 1, 2].into_iter().gather()),
             ..ListQuery::default()
         };
         let rows = self.list(&query).await?;
@@ -438,7 +440,7 @@ pub fn dm_id(row: &ConversationRow) -> String {
         .iter()
         .map(|inbox| inbox.to_lowercase())
         .collect();
-    members.sort();
+    members.sort_unstable();
     format!("dm:{}", members.join(":"))
 }
 

@@ -7,6 +7,7 @@ use super::env::Env;
 use super::rows::ConversationRow;
 use super::{Client, GroupId};
 use crate::error::Result;
+use crate::gather::Gather;
 use crate::identity::InstallationId;
 
 /// Whether a conversation goes on.
@@ -73,7 +74,7 @@ impl<E: Env> Client<E> {
             let Some(state) = at else {
                 continue;
             };
-            let here: BTreeSet<&[u8]> = (member.installations.iter()).map(Vec::as_slice).collect();
+            let here: BTreeSet<&[u8]> = (member.installations.iter()).map(Vec::as_slice).gather();
             for installation in state.installations() {
                 let bytes = installation.as_bytes();
                 if !here.contains(bytes.as_slice()) {

@@ -14,6 +14,7 @@ use super::env::Env;
 use super::registration::update_error;
 use super::rows::IdentityLogRow;
 use crate::error::{Code, Error, Result};
+use crate::gather::Gather;
 use crate::identity::{
     AssociationState, ContractAnswers, InboxId, InstallationId, SignatureRequest, SignedUpdate,
 };
@@ -191,7 +192,7 @@ impl<E: Env> Identities<E> {
                         .is_none_or(|known| known.is_short_of(*sequence_id))
                 })
                 .map(|(inbox, _)| inbox.clone())
-                .collect();
+                .gather();
             if missing.is_empty() {
                 return Ok(());
             }
@@ -267,7 +268,7 @@ impl<E: Env> Identities<E> {
             .installations
             .range(..=sequence_id)
             .flat_map(|(_, installations)| installations.iter().copied())
-            .collect();
+            .gather();
         ever.len() == 1
     }
 

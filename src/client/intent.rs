@@ -18,6 +18,7 @@ use super::welcome::recipient_row;
 use super::{GroupId, Inner};
 use crate::content::PlaintextEnvelope;
 use crate::error::{Code, Error, Result};
+use crate::gather::Gather;
 use crate::mls;
 use crate::mls::extensions::STRICT;
 use crate::mls::roles::OrderClaim;
@@ -102,7 +103,7 @@ impl<E: Env> Inner<E> {
         let prepared = Rc::new(prepared);
         let mut all = (numbers.iter())
             .map(|number| (*number, Rc::clone(&prepared)))
-            .collect();
+            .gather();
         for number in numbers {
             let result = self.drive(id, *number, &mut all).await;
             if let Err(error) = result {

@@ -13,6 +13,7 @@ use crate::content::{
     CommitChanges, ContentType as _, EncodedContent, Envelope, GroupUpdated, MessageId, RoleLists,
 };
 use crate::error::Result;
+use crate::gather::Gather;
 use crate::identity::InstallationId;
 use crate::mls::extensions::MODERATION;
 use crate::mls::roles::{OrderClaim, RoleLog, RoleRecord};
@@ -219,7 +220,7 @@ impl<E: Env> Step<'_, E> {
             committer: &committer,
             added: &change.added_inboxes,
             removed: &removed,
-            pending_leave: &before.leaving.iter().cloned().collect(),
+            pending_leave: &before.leaving.iter().cloned().gather(),
             before: RoleLists {
                 attributes: &before.attributes,
                 admins: &before.admins,

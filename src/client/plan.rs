@@ -10,6 +10,7 @@ use super::rows::{MembershipWish, MetadataWish, PermissionWish, ReaddWish, RoleW
 use super::step::Step;
 use super::{GroupId, Inner};
 use crate::error::{Code, Error, Result};
+use crate::gather::Gather;
 use crate::identity::{InboxId, InstallationId};
 use crate::mls::extensions::{APP_DATA, DESCRIPTION, GROUP_IMAGE_URL, GROUP_NAME};
 use crate::mls::key_package::{self, KeyPackageFault};
@@ -115,7 +116,7 @@ async fn fetch<E: Env>(
     let everybody: BTreeSet<String> = (facts.membership.members.keys())
         .chain(&request.add)
         .cloned()
-        .collect();
+        .gather();
     let everybody: Vec<String> = everybody.into_iter().collect();
     client.identities.refresh(&everybody).await?;
     let mut prepared = Prepared::default();
@@ -193,7 +194,7 @@ impl Prepared {
                     self.invited.get(inbox).map_or(0, BTreeSet::len),
                 )
             })
-            .collect();
+            .gather();
         let mut wishes: Vec<MembershipWish> = membership::split_invitation(&invited)
             .into_iter()
             .map(|part| MembershipWish {
@@ -312,7 +313,7 @@ impl<E: Env> Step<'_, E> {
                 .dm_members
                 .iter()
                 .flatten()
-                .collect::<BTreeSet<_>>();
+                .gather::<BTreeSet<_>>();
             if !remove.is_empty() || add.iter().any(|inbox| !members.contains(inbox)) {
                 return Err(denied("a DM has its two members for good"));
             }
@@ -360,7 +361,7 @@ fn plan_metadata(facts: &GroupFacts, roles: Roles, wish: &MetadataWish) -> Resul
         .set
         .iter()
         .filter(|(name, value)| current.get(*name) != Some(*value))
-        .collect();
+        .gather();
     if changed.is_empty() {
         return Ok(Plan::Nothing);
     }
@@ -544,5 +545,5 @@ fn parse(text: &str) -> Result<String> {
 }
 
 fn parse_all(texts: &[String]) -> Result<BTreeSet<String>> {
-    texts.iter().map(|text| parse(text)).collect()
+    texts.iter().map(|text| parse(text)).try_gather()
 }

@@ -17,6 +17,7 @@ use super::rows::{ConversationRow, FeedKind, FeedRow, IntentRow, IntentState, Me
 use super::turn::Turns;
 use super::{GroupId, Inner};
 use crate::error::{Code, Error, Result};
+use crate::gather::Gather;
 use crate::mls;
 use crate::mls::roles::RoleLog;
 use crate::store::{Changes, Durability, Key, Query, Table};
@@ -220,7 +221,7 @@ impl<E: Env> Inner<E> {
         let intents = decode_rows::<IntentRow>(intents, Table::Intents)?
             .into_iter()
             .map(|row| (row.number, row))
-            .collect();
+            .gather();
         Ok(Some(Loaded {
             revision,
             row,

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::{ContentError, ContentKind, ContentType, EncodedContent, timestamp};
+use crate::gather::Gather;
 
 /// The most actions that one message may offer.
 const MAX_ACTIONS: usize = 10;
@@ -180,7 +181,7 @@ impl Actions {
             .actions
             .iter()
             .map(|action| action.id.as_str())
-            .collect();
+            .gather();
         let problem = if self.actions.is_empty() {
             "has no action"
         } else if self.actions.len() > MAX_ACTIONS {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sotto_proto::message_contents as proto;
 
 use super::{ContentError, ContentKind, ContentType, EncodedContent};
+use crate::gather::Gather;
 
 /// An inbox that something happened to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,7 +144,7 @@ fn field_changes(
     before: &BTreeMap<String, String>,
     after: &BTreeMap<String, String>,
 ) -> Vec<MetadataFieldChange> {
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).gather();
     names
         .into_iter()
         .filter(|name| !name.starts_with('_'))

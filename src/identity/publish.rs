@@ -11,6 +11,7 @@ use super::inbox::InboxId;
 use super::member::MemberIdentifier;
 use super::signature::Signature;
 use super::update::{Action, SignedUpdate};
+use crate::gather::Gather;
 
 /// How many updates an inbox's log may hold, ever.
 pub const MAX_UPDATES: usize = 256;
@@ -69,7 +70,7 @@ pub fn check(log: &[SignedUpdate], update: &SignedUpdate) -> Result<(), PublishR
         return Err(PublishRefusal::TooManySignatures);
     }
     update.signatures().try_for_each(check_signature)?;
-    let used: BTreeSet<Fingerprint> = log.iter().flat_map(fingerprints).collect();
+    let used: BTreeSet<Fingerprint> = log.iter().flat_map(fingerprints).gather();
     if fingerprints(update).any(|fingerprint| used.contains(&fingerprint)) {
         return Err(PublishRefusal::Replay);
     }

@@ -15,6 +15,7 @@ use super::passkey::PasskeyAssertion;
 use super::signature::Signature;
 use super::text::SignatureText;
 use super::update::{Action, Update};
+use crate::gather::Gather;
 
 /// Why a request does not take a signature, or cannot be finished.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -154,7 +155,7 @@ impl SignatureRequest {
             .signatures()
             .filter(|signer| !self.signatures.contains_key(*signer))
             .cloned()
-            .collect()
+            .gather()
     }
 
     /// Whether nobody has to sign any more.
@@ -283,7 +284,7 @@ impl SignatureRequest {
                 Signature::Contract(contract) => Some((contract.check(self.text.hash), true)),
                 _ => None,
             })
-            .collect()
+            .gather()
     }
 
     fn add_verified(&mut self, signature: Signature) -> Result<(), RequestError> {

@@ -11,6 +11,7 @@ use super::identifier::Identifier;
 use super::inbox::InboxId;
 use super::installation::InstallationId;
 use super::member::{Member, MemberIdentifier, hex_bytes};
+use crate::gather::Gather;
 
 /// How many installations an inbox may have for another to register. Only whoever registers
 /// looks at this; a log that holds more is as valid as any.
@@ -86,7 +87,7 @@ impl AssociationState {
         self.members
             .keys()
             .filter_map(MemberIdentifier::installation)
-            .collect()
+            .gather()
     }
 
     /// What changed from `old`, or from nothing, to `new`. Members added once more and another
@@ -95,7 +96,7 @@ impl AssociationState {
     pub fn diff(old: Option<&Self>, new: &Self) -> Diff {
         let missing_in = |state: Option<&Self>, members: &Self| {
             let is_new = |m: &&MemberIdentifier| !state.is_some_and(|state| state.contains(m));
-            members.members.keys().filter(is_new).cloned().collect()
+            members.members.keys().filter(is_new).cloned().gather()
         };
         Diff {
             new_members: missing_in(old, new),
@@ -146,7 +147,7 @@ impl AssociationState {
             inbox_id,
             members: BTreeMap::new(),
             recovery_identifier,
-            seen_signatures: message.seen_signatures.into_iter().collect(),
+            seen_signatures: message.seen_signatures.into_iter().gather(),
         };
         for entry in message.members {
             match entry.value.and_then(Member::from_proto) {
@@ -197,5 +198,5 @@ fn installations(members: &BTreeSet<MemberIdentifier>) -> BTreeSet<InstallationI
     members
         .iter()
         .filter_map(MemberIdentifier::installation)
-        .collect()
+        .gather()
 }

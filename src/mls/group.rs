@@ -16,6 +16,7 @@ use super::policy::PolicySet;
 use super::provider::{MlsSigner, Provider};
 use super::view::{Savepoint, View, ViewError, decode_value, encode_value};
 use super::{GroupId, InstallationId, InstallationKey, MlsError};
+use crate::gather::Gather;
 
 /// The one ciphersuite of groups.
 pub(super) const CIPHERSUITE: Ciphersuite =
@@ -68,7 +69,7 @@ impl Group {
     /// If the MLS library refuses.
     pub fn create(new: &NewGroup, key: &InstallationKey) -> Result<Self, MlsError> {
         let membership = Membership {
-            members: [(new.metadata.creator.clone(), 0)].into(),
+            members: [(new.metadata.creator.clone(), 0)].into_iter().gather(),
             failed: BTreeSet::new(),
         };
         let context =

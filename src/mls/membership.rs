@@ -11,6 +11,7 @@ use super::key_package::{KeyPackageFault, VerifiedKeyPackage};
 use super::policy::Roles;
 use super::validate::{IdentityStates, Lookup, MAX_INBOXES};
 use super::{Change, InstallationId, Membership, MutableMetadata};
+use crate::gather::Gather;
 
 /// Most installations that one Commit of ours adds; see [`split_invitation`].
 pub const MAX_ADDS: usize = 200;
@@ -170,12 +171,12 @@ impl Plan {
         own: &InstallationId,
     ) -> Result<(), PlanError> {
         let mut needed = Vec::new();
-        let added: BTreeSet<InstallationId> = self.adds.iter().map(|(_, id)| *id).collect();
+        let added: BTreeSet<InstallationId> = self.adds.iter().map(|(_, id)| *id).gather();
         let leaves: BTreeSet<InstallationId> = facts
             .members
             .iter()
             .map(|member| member.installation_id)
-            .collect();
+            .gather();
         let removed = |id: &InstallationId| {
             facts
                 .installation(id)
@@ -294,7 +295,7 @@ pub fn split_invitation(installations: &BTreeMap<String, usize>) -> Vec<BTreeSet
                 room -= count;
             }
             _ => {
-                parts.push([inbox.clone()].into());
+                parts.push([inbox.clone()].into_iter().gather());
                 room = MAX_ADDS.saturating_sub(*count);
             }
         }

@@ -17,6 +17,7 @@ use super::validate::{
     Accepted, CommitChange, IdentityStates, Pause, Rejection, Rules, Verdict, validate,
 };
 use super::{GroupFacts, MlsError};
+use crate::gather::Gather;
 
 /// What a message of the group's log turned out to be.
 #[derive(Debug)]
@@ -246,7 +247,7 @@ impl Group {
     /// What follows every merge.
     pub(super) fn finish_merge(&mut self, accepted: Accepted) -> Result<CommitReport, MlsError> {
         let Accepted { change, untrusted } = accepted;
-        self.notes.untrusted = untrusted.iter().map(|id| *id.as_bytes()).collect();
+        self.notes.untrusted = untrusted.iter().map(|id| *id.as_bytes()).gather();
         self.save_notes()?;
         self.drop_held();
         Ok(CommitReport {

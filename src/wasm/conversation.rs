@@ -14,6 +14,7 @@ use crate::client::conversation::{MessageQuery, SendOptions};
 use crate::client::rows::{MessageRow, PermissionWish, Wish};
 use crate::content::{ContentKind, EncodedContent};
 use crate::error::{Code, Error, Result};
+use crate::gather::Gather;
 
 /// Kinds that lists leave out unless they are asked for: they show at the message they are about.
 const ATTACHED: [ContentKind; 4] = [
@@ -82,7 +83,7 @@ fn type_names(numbers: &[i32]) -> BTreeSet<String> {
                 .flatten()
         })
         .map(type_name)
-        .collect()
+        .gather()
 }
 
 impl MessageQueryView {

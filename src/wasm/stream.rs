@@ -2,7 +2,6 @@
 //! pushed, so a slow consumer costs no memory.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use js_sys::Promise;
@@ -176,11 +175,7 @@ impl Inner {
             _ => true,
         };
         let consent = match &self.filter.consent_states {
-            Some(states) => states
-                .iter()
-                .copied()
-                .collect::<BTreeSet<_>>()
-                .contains(&row.consent),
+            Some(states) => states.contains(&row.consent),
             None => self.filter.conversation_id.is_some() || row.consent != CONSENT_DENIED,
         };
         Ok((wanted && kind && consent).then_some(row))

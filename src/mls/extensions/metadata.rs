@@ -8,6 +8,7 @@ use sotto_proto::message_contents as proto;
 use super::super::InstallationId;
 use super::vector::{read_vector, write_vector};
 use super::{ExtensionError, IMMUTABLE_METADATA, MEMBERSHIP, MUTABLE_METADATA};
+use crate::gather::Gather;
 
 /// Attribute: the name of the group.
 pub const GROUP_NAME: &str = "group_name";
@@ -225,7 +226,7 @@ impl Membership {
                 // An id of another length matches no leaf and no installation.
                 .filter_map(|id| <[u8; 32]>::try_from(id).ok())
                 .map(InstallationId::from_bytes)
-                .collect(),
+                .gather(),
         })
     }
 

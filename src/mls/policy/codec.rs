@@ -5,6 +5,7 @@ use prost::Message as _;
 use sotto_proto::message_contents as proto;
 
 use super::{Policy, PolicySet};
+use crate::gather::Gather;
 
 /// Why a policy set could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +46,7 @@ impl PolicySet {
                 .update_metadata_policy
                 .iter()
                 .map(|(key, policy)| Ok((key.clone(), policy.read()?)))
-                .collect::<Result<_, PolicyError>>()?,
+                .try_gather()?,
             add_admin: set
                 .add_admin_policy
                 .as_ref()

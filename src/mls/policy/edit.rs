@@ -5,6 +5,7 @@ use super::super::extensions::{
     PROTOCOL_FLOOR,
 };
 use super::{Policy, PolicySet};
+use crate::gather::Gather;
 
 /// The choices that an app has for a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,7 +112,7 @@ impl PolicySet {
             metadata: metadata
                 .into_iter()
                 .map(|(key, policy): (&str, Policy)| (key.to_owned(), policy))
-                .collect(),
+                .gather(),
             add_admin: admin_policy(choices.add_admin)?,
             remove_admin: admin_policy(choices.remove_admin)?,
             update_permissions: Policy::SuperAdmin,

@@ -5,6 +5,7 @@ use super::super::extensions::{
     PROTOCOL_FLOOR,
 };
 use super::{Policy, PolicySet};
+use crate::gather::Gather;
 
 /// A preconfigured set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +37,7 @@ impl Preset {
                 .map(|key| text(key))
                 .chain(DISAPPEARING.iter().map(|key| disappearing(key)))
                 .chain([(PROTOCOL_FLOOR.to_owned(), Policy::SuperAdmin)])
-                .collect(),
+                .gather(),
             add_admin: Policy::SuperAdmin,
             remove_admin: Policy::SuperAdmin,
             update_permissions: Policy::SuperAdmin,
@@ -63,7 +64,7 @@ impl PolicySet {
         Self {
             add_member: Policy::Deny,
             remove_member: Policy::Deny,
-            metadata: keys.map(|key| ((*key).to_owned(), Policy::Allow)).collect(),
+            metadata: keys.map(|key| ((*key).to_owned(), Policy::Allow)).gather(),
             add_admin: Policy::Deny,
             remove_admin: Policy::Deny,
             update_permissions: Policy::Deny,

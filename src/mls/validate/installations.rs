@@ -7,6 +7,7 @@ use super::super::InstallationId;
 use super::identity::{Lookup, Resolver};
 use super::verdict::RejectCode;
 use super::{Proposed, States, Stop};
+use crate::gather::Gather;
 
 /// How inboxes and installations change.
 #[derive(Debug, Clone, Default)]
@@ -101,26 +102,26 @@ fn compare_leaves(
     expected_removes: &BTreeSet<InstallationId>,
 ) -> Result<(), RejectCode> {
     let mut added: BTreeSet<InstallationId> =
-        proposed.adds.iter().map(|add| add.installation).collect();
+        proposed.adds.iter().map(|add| add.installation).gather();
     let members = proposed
         .removes
         .iter()
         .filter_map(|remove| remove.member.as_ref());
     let mut removed: BTreeSet<InstallationId> =
-        members.map(|member| member.installation_id).collect();
+        members.map(|member| member.installation_id).gather();
     let mut failed = states.membership.failed.clone();
     if states
         .old
         .mutable
         .is_super_admin(&states.committer.inbox_id)
     {
-        let again: BTreeSet<_> = added.intersection(&removed).copied().collect();
+        let again: BTreeSet<_> = added.intersection(&removed).copied().gather();
         added.retain(|id| !again.contains(id));
         removed.retain(|id| !again.contains(id));
-        let given_up: BTreeSet<_> = failed.intersection(&removed).copied().collect();
+        let given_up: BTreeSet<_> = failed.intersection(&removed).copied().gather();
         failed.retain(|id| !given_up.contains(id));
         removed.retain(|id| !given_up.contains(id));
-        change.readded = again.union(&given_up).copied().collect();
+        change.readded = again.union(&given_up).copied().gather();
     }
     let expected = |id: &InstallationId| {
         change.expected_adds.contains_key(id) || states.old.installation(id).is_some()

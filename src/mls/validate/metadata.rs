@@ -7,6 +7,7 @@ use super::super::extensions::{
 };
 use super::ContextBytes;
 use super::verdict::RejectCode;
+use crate::gather::Gather;
 
 /// An attribute that changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +82,7 @@ pub(in super::super) fn changed_attributes(
     old: &MutableMetadata,
     new: &MutableMetadata,
 ) -> Vec<AttributeChange> {
-    let keys: BTreeSet<&String> = old.attributes.keys().chain(new.attributes.keys()).collect();
+    let keys: BTreeSet<&String> = old.attributes.keys().chain(new.attributes.keys()).gather();
     let changes = keys.into_iter().map(|key| AttributeChange {
         key: key.clone(),
         old: old.attributes.get(key).cloned(),
@@ -91,8 +92,8 @@ pub(in super::super) fn changed_attributes(
 }
 
 pub(in super::super) fn changed_list(old: &[String], new: &[String]) -> ListChange {
-    let old: BTreeSet<&String> = old.iter().collect();
-    let new: BTreeSet<&String> = new.iter().collect();
+    let old: BTreeSet<&String> = old.iter().gather();
+    let new: BTreeSet<&String> = new.iter().gather();
     ListChange {
         added: new.difference(&old).map(|inbox| (*inbox).clone()).collect(),
         removed: old.difference(&new).map(|inbox| (*inbox).clone()).collect(),

@@ -13,6 +13,7 @@ use super::finding::Finding;
 use super::identity::Resolver;
 use super::installations::InstallationChange;
 use super::{Before, Proposed, States, Stop, matches_pin, policies};
+use crate::gather::Gather;
 
 /// Most inboxes in a group.
 pub const MAX_INBOXES: usize = 250;
@@ -65,7 +66,7 @@ fn leaves_after<'a>(states: &'a States, proposed: &'a Proposed) -> Vec<Leaf<'a>>
         .removes
         .iter()
         .filter_map(|remove| remove.member.as_ref());
-    let removed: BTreeSet<u32> = removes.map(|member| member.leaf).collect();
+    let removed: BTreeSet<u32> = removes.map(|member| member.leaf).gather();
     let stays = |member: &&Member| !removed.contains(&member.leaf);
     let staying = states.old.members.iter().filter(stays).map(|member| Leaf {
         inbox: &member.inbox_id,
@@ -142,13 +143,13 @@ fn lists_and_leaves(
             findings.push(Finding::UnlistedLeaf(leaf.installation));
         }
     }
-    let with_leaf: BTreeSet<&String> = leaves.iter().map(|leaf| leaf.inbox).collect();
+    let with_leaf: BTreeSet<&String> = leaves.iter().map(|leaf| leaf.inbox).gather();
     let had_leaf: BTreeSet<&String> = states
         .old
         .members
         .iter()
         .map(|member| &member.inbox_id)
-        .collect();
+        .gather();
     for (inbox, sequence) in members {
         let ghost_before = listed_before(inbox) && !had_leaf.contains(inbox);
         if with_leaf.contains(inbox) || ghost_before {
@@ -227,7 +228,7 @@ fn left_out(
     change: &InstallationChange,
     resolver: &mut Resolver,
 ) -> Vec<Finding> {
-    let present: BTreeSet<InstallationId> = leaves.iter().map(|leaf| leaf.installation).collect();
+    let present: BTreeSet<InstallationId> = leaves.iter().map(|leaf| leaf.installation).gather();
     let mut findings = Vec::new();
     for inbox in &change.raised {
         let sequence = states
@@ -332,5 +333,5 @@ fn untrusted(
     };
     let mut is_trusted = is_trusted;
     let untrusted = leaves.iter().filter(|leaf| !is_trusted(leaf));
-    untrusted.map(|leaf| leaf.installation).collect()
+    untrusted.map(|leaf| leaf.installation).gather()
 }

@@ -17,6 +17,7 @@ use super::{
     Before, ContextBytes, IdentityStates, Proposed, ProposedAdd, ProposedContext, ProposedRemove,
     Rules, Verdict, evaluate,
 };
+use crate::gather::Gather;
 
 /// Judges `proposed` in the present state of `group`.
 pub(in super::super) fn validate(
@@ -185,7 +186,7 @@ pub(in super::super) fn context_bytes(extensions: &Extensions<GroupContext>) -> 
             let bytes = extension.tls_serialize_detached().unwrap_or_default();
             (u16::from(extension.extension_type()), bytes)
         })
-        .collect();
+        .gather();
     ContextBytes {
         immutable: ours(IMMUTABLE_METADATA),
         mutable: ours(MUTABLE_METADATA),

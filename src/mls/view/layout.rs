@@ -15,6 +15,7 @@ use std::rc::Rc;
 use super::chunks;
 use super::storage::ViewError;
 use super::{RowChange, Values};
+use crate::gather::Gather;
 
 /// The format of all rows of this module. A later format gets another number.
 const VERSION: u8 = 1;
@@ -89,7 +90,7 @@ impl Layout {
             if new.is_none() {
                 changes.push((key.clone(), None));
             }
-            let kept: BTreeSet<u32> = new.iter().flat_map(|new| new.numbers()).collect();
+            let kept: BTreeSet<u32> = new.iter().flat_map(|new| new.numbers()).gather();
             let gone = old.numbers().filter(|number| !kept.contains(number));
             changes.extend(gone.map(|number| (chunk_key(key, number), None)));
         }
@@ -195,10 +196,7 @@ impl Stored {
             changes.push((key.to_vec(), Some(Rc::from(head))));
         }
         let stored: BTreeMap<u32, &[u8]> = old.map_or_else(BTreeMap::new, |old| {
-            old.chunks
-                .iter()
-                .map(|c| (c.number, old.bytes(c)))
-                .collect()
+            old.chunks.iter().map(|c| (c.number, old.bytes(c))).gather()
         });
         for chunk in self.chunks.iter() {
             let bytes = self.bytes(chunk);
@@ -255,7 +253,7 @@ fn read_chunked(
             *start += chunk.bytes.len();
             Some((at, chunk.hash))
         })
-        .collect();
+        .gather();
     let chunks = chunks
         .into_iter()
         .map(|(number, start, length)| Numbered {

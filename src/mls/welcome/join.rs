@@ -21,6 +21,7 @@ use super::super::validate::{IdentityStates, Lookup, Rules, Version};
 use super::super::view::View;
 use super::super::{InstallationKey, MlsError};
 use super::WelcomeError;
+use crate::gather::Gather;
 
 /// A Welcome that the MLS library accepted, before joining.
 pub struct Joining {
@@ -262,7 +263,7 @@ fn check_tree(
             .iter()
             .filter(|member| member.inbox_id == *inbox)
             .map(|member| member.installation_id)
-            .collect();
+            .gather();
         let known = leaves.is_subset(installations);
         let mut rest = installations.difference(&leaves);
         if !known || !rest.all(|id| membership.failed.contains(id)) {
