@@ -12,7 +12,7 @@ use crate::gather::Gather;
 use crate::identity::{Identifier, InboxId};
 use crate::mls::extensions::{
     APP_DATA, COMMIT_LOG_SIGNER, ConversationKind, DESCRIPTION, DISAPPEAR_FROM, DISAPPEAR_IN,
-    GROUP_IMAGE_URL, GROUP_NAME, ImmutableMetadata, MutableMetadata,
+    GROUP_IMAGE_URL, GROUP_NAME, ImmutableMetadata, MutableMetadata, PROTOCOL_FLOOR,
 };
 use crate::mls::policy::{CustomPolicies, PolicySet, Preset};
 use crate::mls::roles::RoleRecord;
@@ -130,6 +130,51 @@ impl<E: Env> Client<E> {
             inboxes,
         )
         .await
+    }
+
+    /// Founds a group anew without those who took it over (ROLE-6): the members as they were
+    /// before the newest commits of `excluding`, with the metadata and permissions of now, and us
+    /// and the other super admins of then to lead it. The old group stays as it is.
+    pub async fn refound(&self, id: GroupId, excluding: Vec<String>) -> Result<GroupId> {
+        let row = self.peek(id).await?;
+        if row.kind != 1 {
+            return Err(Error::new(
+                Code::InvalidArgument,
+                "only a group can be founded anew",
+            ));
+        }
+        let log = self.db.roles(id).await?;
+        let Some(before) = log.before(&excluding) else {
+            return Err(Error::new(
+                Code::NotFound,
+                "nothing is known of the time before",
+            ));
+        };
+        let wanted = |inbox: &&String| !excluding.contains(inbox);
+        let members: Vec<String> = before.members.iter().filter(wanted).cloned().collect();
+        let leaders: Vec<String> = (before.super_admins.iter().filter(wanted))
+            .filter(|inbox| members.contains(inbox) && *inbox != self.inbox_id())
+            .cloned()
+            .collect();
+        let invitees = self.invitees(members)?;
+        super::plan::check_size(invitees.len() + 1, self.options.max_group_size)?;
+        let metadata = ImmutableMetadata {
+            kind: ConversationKind::Group,
+            creator: self.inbox_id().to_owned(),
+            dm_members: None,
+        };
+        let mut attributes = row.attributes.clone();
+        attributes.retain(|name, _| !name.starts_with('_') && name != PROTOCOL_FLOOR);
+        let policies = PolicySet::decode(&row.permissions)
+            .map_err(|error| Error::new(Code::StorageCorrupt, error.to_string()))?;
+        let supers = vec![self.inbox_id().to_owned()];
+        let anew = self
+            .create(metadata, attributes, supers, policies, None, invitees)
+            .await?;
+        for inbox in leaders {
+            self.update_role(anew, inbox, true, false).await?;
+        }
+        Ok(anew)
     }
 
     /// Creates a DM with the inbox, or returns the one there is.

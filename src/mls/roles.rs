@@ -289,14 +289,25 @@ impl RoleLog {
         (demoted.len() >= 2 || removed.len() * 2 > members).then_some(by)
     }
 
-    /// The members before the newest Commits that were all sent by `inboxes` (ROLE-6).
+    /// The state before `inboxes` took roles or membership from others in the newest Commits, if
+    /// they did (ROLE-6).
     #[must_use]
-    pub fn members_before(&self, inboxes: &[String]) -> &[String] {
-        let theirs = |record: &&RoleRecord| {
+    pub fn before(&self, inboxes: &[String]) -> Option<&RoleRecord> {
+        let theirs = |record: &RoleRecord| {
             committer_of(record).is_some_and(|by| inboxes.iter().any(|inbox| inbox == by))
         };
-        let kept = (self.records.iter().rev()).find(|record| !theirs(record));
-        kept.map_or(&[], |record| record.members.as_slice())
+        let takes = |before: &RoleRecord, after: &RoleRecord| {
+            (before
+                .members
+                .iter()
+                .any(|inbox| !after.members.contains(inbox)))
+                || (before.super_admins.iter()).any(|inbox| !after.is_super_admin(inbox))
+        };
+        let pairs = self.records.iter().zip(self.records.iter().skip(1)).rev();
+        (pairs.take_while(|(_, after)| theirs(after)))
+            .filter(|(before, after)| takes(before, after))
+            .last()
+            .map_or(self.current(), |(before, _)| Some(before))
     }
 }
 

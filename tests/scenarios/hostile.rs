@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use sotto::Code;
+use sotto::client::feed::Reader;
+use sotto::client::health::HealthState;
 use sotto::client::receive::Source;
 use sotto::client::testing::{Tab, TestEnv, World};
 use sotto::client::{Client, GroupId};
 use sotto::content::{ContentType as _, DeleteMessage, MessageId, Text};
+use sotto::mls::extensions::{PROTOCOL_FLOOR, STRICT};
 use sotto::mls::policy::{Policy, PolicySet};
 use sotto::mls::{
     Change, ConversationKind, Group, ImmutableMetadata, Membership, MutableMetadata, NewGroup,
@@ -275,4 +278,185 @@ fn s_19_a_streamed_deletion_waits_for_the_commits_before_it() {
             assert_eq!(target.deleted_by.is_some(), !demoted);
         }
     }
+}
+
+/// A commit of a member's that asks no rule of its own, put into the log.
+fn misuse(world: &World, by: &Tab, id: GroupId, change: Change) {
+    let commit = forge(world, by, id, change);
+    world.node.inject(id.as_bytes(), commit, true);
+}
+
+fn with_attribute(world: &World, by: &Tab, id: GroupId, name: &str, value: &str) -> Change {
+    let mut mutable = facts(world, by, id).mutable;
+    mutable.attributes.insert(name.to_owned(), value.to_owned());
+    Change {
+        mutable: Some(mutable),
+        ..Change::default()
+    }
+}
+
+fn quarantine(world: &World, tab: &Tab, id: GroupId) -> Vec<String> {
+    let hold = row(world, tab, id).hold;
+    hold.map(|hold| hold.quarantine).unwrap_or_default()
+}
+
+#[test]
+fn s_40_a_floor_of_our_own_version_holds_nobody_up() {
+    let world = World::new(540);
+    let [so1, so2] = people(&world);
+    let id = group_with(&world, &so1, &[&so2], named("a group"));
+    let set = [(PROTOCOL_FLOOR.to_owned(), "1.11.0".to_owned())].into();
+    act(&world, &so1, async move |client| {
+        client.update_metadata(id, set, BTreeMap::new()).await
+    })
+    .unwrap();
+    assert_converged(&world, &[&so1, &so2], id);
+    say(&world, &so2, id, "still here");
+    assert_converged(&world, &[&so1, &so2], id);
+}
+
+#[test]
+fn s_41_a_floor_above_ours_pauses_and_the_app_may_go_on_despite_it() {
+    let world = World::new(541);
+    let [x, so1, so2] = people(&world);
+    let id = group_with(&world, &x, &[&so1, &so2], named("a group"));
+    let floor = with_attribute(&world, &x, id, PROTOCOL_FLOOR, "99.0.0");
+    misuse(&world, &x, id, floor);
+    let before = row(&world, &so1, id);
+    for tab in [&so1, &so2] {
+        sync(&world, tab);
+        let paused = row(&world, tab, id);
+        assert_eq!(paused.hold.unwrap().paused_for.as_deref(), Some("99.0.0"));
+        assert_eq!((paused.epoch, paused.cursor), (before.epoch, before.cursor));
+        let refused = try_say(&world, tab, id, "hello?").unwrap_err();
+        assert_eq!(refused.code(), Code::Paused);
+    }
+    for tab in [&so1, &so2] {
+        act(&world, tab, async move |client| {
+            client.acknowledge(id, "paused").await
+        })
+        .unwrap();
+    }
+    assert_converged(&world, &[&so1, &so2], id);
+    assert_eq!(row(&world, &so1, id).epoch, before.epoch + 1);
+    say(&world, &so1, id, "despite it");
+    sync(&world, &so2);
+    assert!(texts(&world, &so2, id).contains(&"despite it".to_owned()));
+}
+
+#[test]
+fn s_42_a_sequence_that_does_not_exist_quarantines_and_a_strict_group_refuses_it() {
+    for strict in [false, true] {
+        let world = World::new(542);
+        let [so1, m, victim] = people(&world);
+        let id = group_with(&world, &so1, &[&m, &victim], named("a group"));
+        if strict {
+            let set = [(STRICT.to_owned(), "1".to_owned())].into();
+            act(&world, &so1, async move |client| {
+                client.update_metadata(id, set, BTreeMap::new()).await
+            })
+            .unwrap();
+            assert_converged(&world, &[&so1, &m, &victim], id);
+        }
+        let epoch = row(&world, &so1, id).epoch;
+        let mut membership = facts(&world, &m, id).membership;
+        (membership.members).insert(victim.inbox_id().to_owned(), 1 << 40);
+        let change = Change {
+            membership: Some(membership),
+            ..Change::default()
+        };
+        misuse(&world, &m, id, change);
+        for tab in [&so1, &victim] {
+            sync(&world, tab);
+            let merged = row(&world, tab, id).epoch == epoch + 1;
+            assert_eq!(merged, !strict);
+            let codes: &[&str] = if strict { &[] } else { &["SAFE-Q7"] };
+            assert_eq!(quarantine(&world, tab, id), codes);
+        }
+        if strict {
+            say(&world, &so1, id, "nothing happened");
+            assert_converged(&world, &[&so1, &m, &victim], id);
+            continue;
+        }
+        let refused = try_say(&world, &so1, id, "hello?").unwrap_err();
+        assert_eq!(refused.code(), Code::Quarantined);
+        act(&world, &so1, async move |client| {
+            client.acknowledge(id, "SAFE-Q7").await
+        })
+        .unwrap();
+        assert!(row(&world, &so1, id).hold.is_none());
+    }
+}
+
+#[test]
+fn s_45_a_super_admin_that_strips_another_of_its_leaves_is_noticed() {
+    let world = World::new(545);
+    let [x, victim, so3] = people(&world);
+    let id = group_with(&world, &x, &[&victim, &so3], named("a group"));
+    role(&world, &x, id, &victim, true, false).unwrap();
+    assert_converged(&world, &[&x, &victim, &so3], id);
+    let state = facts(&world, &x, id);
+    let target = state.installation(&victim.me.installation).unwrap();
+    let mut membership = state.membership.clone();
+    membership.failed.insert(victim.me.installation);
+    let change = Change {
+        remove: vec![target.leaf],
+        membership: Some(membership),
+        ..Change::default()
+    };
+    misuse(&world, &x, id, change);
+    sync(&world, &so3);
+    assert_eq!(quarantine(&world, &so3, id), ["SAFE-Q6"]);
+    let health = act(&world, &so3, async move |client| client.health(id).await).unwrap();
+    assert_eq!(health.state, HealthState::Quarantined);
+    assert_eq!(health.ghost_super_admins, [victim.inbox_id()]);
+    sync(&world, &victim);
+    assert!(!row(&world, &victim, id).active);
+}
+
+/// The notices that a client reported since `reader` began.
+fn notices(world: &World, reader: Reader<TestEnv>, until: &'static str) -> String {
+    let mut reader = reader;
+    world.run(async move {
+        loop {
+            let entry = reader.next().await.unwrap().unwrap();
+            let texts = entry.items.iter().map(|item| String::from_utf8_lossy(item));
+            if let Some(found) = texts.into_iter().find(|text| text.starts_with(until)) {
+                return found.into_owned();
+            }
+        }
+    })
+}
+
+#[test]
+fn role_6_who_takes_a_group_over_is_reported_and_the_others_found_it_anew() {
+    let world = World::new(546);
+    let [x, so1, so2, so3] = people(&world);
+    let id = group_with(&world, &x, &[&so1, &so2, &so3], named("ours"));
+    for tab in [&so1, &so2] {
+        role(&world, &x, id, tab, true, false).unwrap();
+    }
+    assert_converged(&world, &[&x, &so1, &so2, &so3], id);
+    let reader = act(&world, &so3, async move |client| client.read_feed().await).unwrap();
+    role(&world, &x, id, &so1, true, true).unwrap();
+    role(&world, &x, id, &so2, true, true).unwrap();
+    remove(&world, &x, id, &so2).unwrap();
+    sync(&world, &so3);
+    let notice = notices(&world, reader, "takeoverSuspected");
+    assert_eq!(notice, format!("takeoverSuspected:{}", x.inbox_id()));
+    // Of those who were in before, all but the one are in the new group.
+    sync(&world, &so1);
+    let excluding = vec![x.inbox_id().to_owned()];
+    let anew = act(&world, &so1, async move |client| {
+        client.refound(id, excluding).await
+    })
+    .unwrap();
+    assert_converged(&world, &[&so1, &so2, &so3], anew);
+    let founded = row(&world, &so1, anew);
+    assert_eq!(founded.attributes["group_name"], "ours");
+    assert_eq!(founded.members.len(), 3);
+    assert_eq!(founded.super_admins, [so1.inbox_id(), so2.inbox_id()]);
+    sync(&world, &x);
+    let strange = act(&world, &x, async move |client| client.find(anew).await).unwrap();
+    assert!(strange.is_none());
 }

@@ -170,3 +170,76 @@ fn leaf_tables_are_kept_for_four_epochs_and_membership_for_ever() {
         "the oldest state knows inboxes only"
     );
 }
+
+/// A commit of `by` at that second.
+fn by(committer: &str, second: u64, state: RoleRecord) -> RoleRecord {
+    RoleRecord {
+        committer: Some((committer.to_owned(), id(9))),
+        created_ns: second * 1_000_000_000,
+        ..state
+    }
+}
+
+#[test]
+fn role_6_a_takeover_is_two_demotions_or_half_of_the_members_in_ten_minutes() {
+    const ALL: &[(&str, u8)] = &[("a", 1), ("b", 2), ("c", 3), ("x", 4)];
+    const HALF: &[(&str, u8)] = &[("a", 1), ("x", 4)];
+    let window = 600 * 1_000_000_000;
+    let log = |commits: &[(&str, u64, &[(&str, u8)], &[&str])]| {
+        let mut log = RoleLog::new(record(1, 1, ALL, &["a", "b", "x"]));
+        for (number, (committer, second, members, supers)) in (2..).zip(commits) {
+            log.push(by(
+                committer,
+                *second,
+                record(number, number, members, supers),
+            ));
+        }
+        log
+    };
+    let taken = log(&[("x", 10, ALL, &["b", "x"]), ("x", 20, ALL, &["x"])]);
+    assert_eq!(taken.takeover(window), Some("x"));
+    let before = taken
+        .before(&["x".to_owned()])
+        .map(|record| record.sequence);
+    assert_eq!(before, Some(1));
+    let slow = log(&[("x", 10, ALL, &["b", "x"]), ("x", 620, ALL, &["x"])]);
+    assert_eq!(slow.takeover(window), None);
+    let two = log(&[("a", 10, ALL, &["a", "x"]), ("x", 20, ALL, &["x"])]);
+    assert_eq!(two.takeover(window), None, "not of one inbox");
+    let resigned = log(&[("x", 10, ALL, &["a", "b"])]);
+    assert_eq!(resigned.takeover(window), None);
+    let half = log(&[("x", 10, HALF, &["a", "x"])]);
+    assert_eq!(half.takeover(window), None, "not more than half");
+    let more = log(&[("x", 10, HALF, &["a", "x"]), ("x", 20, &[("x", 4)], &["x"])]);
+    assert_eq!(more.takeover(window), Some("x"));
+}
+
+#[test]
+fn part_2_a_claim_is_read_as_it_was_written_and_compared_with_our_log() {
+    let claim = OrderClaim::of(7, &[5; 32]).unwrap();
+    assert_eq!(OrderClaim::decode(&claim.encode()), Some(claim));
+    assert_eq!(OrderClaim::of(0, &[5; 32]), None);
+    for other in [&[][..], &[1; 24], &[1; 26], &[2; 25]] {
+        assert_eq!(OrderClaim::decode(other), None);
+    }
+    let mut ours = record(7, 3, BOTH, &["s"]);
+    ours.authenticator = vec![5; 32];
+    let log = RoleLog::new(ours);
+    assert!(!log.disagrees(3, &claim));
+    assert!(!log.disagrees(2, &claim), "not an epoch of ours");
+    assert!(log.disagrees(
+        3,
+        &OrderClaim {
+            sequence: 8,
+            ..claim
+        }
+    ));
+    let other = [6; 16];
+    assert!(log.disagrees(
+        3,
+        &OrderClaim {
+            authenticator: other,
+            ..claim
+        }
+    ));
+}

@@ -6,7 +6,7 @@ use openmls::prelude::{
 };
 use openmls_traits::OpenMlsProvider as _;
 
-use super::super::extensions::{GROUP_NAME, MUTABLE_METADATA};
+use super::super::extensions::{GROUP_NAME, IMMUTABLE_METADATA, MUTABLE_METADATA};
 use super::super::facts::credential;
 use super::super::provider::MlsSigner;
 use super::*;
@@ -52,7 +52,7 @@ fn rejection(incoming: Incoming) -> Rejection {
 }
 
 #[test]
-fn prop_2_a_held_proposal_serves_the_commit_that_names_it() {
+fn s_46_prop_2_a_held_proposal_serves_the_commit_that_names_it() {
     let (mut clients, logs) = group_of(3, Preset::AllMembers);
     let proposal = propose(&mut clients[1], GROUP_NAME, "x");
     let incoming = clients[0].process(&proposal, &logs);
@@ -77,7 +77,7 @@ fn prop_2_a_held_proposal_serves_the_commit_that_names_it() {
 }
 
 #[test]
-fn prop_2_a_held_proposal_is_forgotten_with_its_epoch() {
+fn s_46_prop_2_a_held_proposal_is_forgotten_with_its_epoch() {
     let (mut clients, logs) = group_of(2, Preset::AllMembers);
     let proposal = propose(&mut clients[1], GROUP_NAME, "x");
     assert!(matches!(
@@ -142,7 +142,7 @@ fn other_standalone_proposals_are_dropped() {
 }
 
 #[test]
-fn safe_h1_a_path_that_takes_another_name_is_rejected() {
+fn s_44_safe_h1_a_path_that_takes_another_name_is_rejected() {
     let (mut clients, logs) = group_of(3, Preset::AllMembers);
     let victim = clients[0].name();
     let signing = clients[1].key.clone();
@@ -273,4 +273,39 @@ fn safe_q1_a_leaf_under_a_false_name_is_not_trusted() {
             .unwrap()
             .trusted
     );
+}
+
+#[test]
+fn s_43_other_immutable_metadata_quarantines_and_the_pinned_one_goes_on_counting() {
+    let (mut clients, logs) = group_of(2, Preset::AllMembers);
+    let before = clients[0].facts().metadata;
+    let forged = ImmutableMetadata {
+        creator: clients[1].name(),
+        ..before.clone()
+    };
+    let signing = clients[1].key.clone();
+    let group = clients[1].group();
+    let mut list = group.mls.extensions().clone();
+    extensions::replace(&mut list, IMMUTABLE_METADATA, forged.encode()).unwrap();
+    let (crypto, rand) = (group.provider.crypto(), group.provider.rand());
+    let commit = (group.mls.commit_builder())
+        .force_self_update(true)
+        .propose_group_context_extensions(list)
+        .unwrap()
+        .load_psks(group.provider.storage())
+        .unwrap()
+        .build(rand, crypto, &MlsSigner(&signing), |_| true)
+        .unwrap()
+        .stage_commit(&group.provider)
+        .unwrap();
+    let bytes = commit.commit().to_bytes().unwrap();
+    let Incoming::Commit(report) = clients[0].process(&bytes, &logs) else {
+        panic!("not merged");
+    };
+    let codes: Vec<&str> = report.change.findings.iter().map(Finding::code).collect();
+    assert_eq!(codes, ["SAFE-Q2"]);
+    assert!(report.change.findings.iter().all(Finding::quarantines));
+    assert_eq!(report.facts.metadata, before);
+    clients[0].reload();
+    assert_eq!(clients[0].facts().metadata, before);
 }
