@@ -11,5 +11,7 @@ mod leaving;
 mod moderation;
 mod order;
 mod roles;
+mod scale;
 mod security;
 mod support;
+mod wishes;
