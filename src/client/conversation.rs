@@ -371,6 +371,11 @@ impl<E: Env> Client<E> {
         .await
     }
 
+    /// Renews our leaf's key: whoever holds a copy of our state from before reads nothing more.
+    pub async fn update_key(&self, id: GroupId) -> Result<()> {
+        self.fulfil(id, Wish::KeyUpdate(KeyUpdateWish {})).await
+    }
+
     /// Removes a super admin: demotes it, and when that stands removes it (ROLE-5). Not one
     /// change but two; a failure says in `step` which of them did not come about.
     pub async fn remove_super_admin(&self, id: GroupId, inbox_id: String) -> Result<()> {

@@ -27,6 +27,21 @@ pub enum HealthState {
     Removed,
 }
 
+impl HealthState {
+    /// The name that apps know it by.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Behind => "behind",
+            Self::Forked => "forked",
+            Self::Quarantined => "quarantined",
+            Self::Paused => "paused",
+            Self::Removed => "removed",
+        }
+    }
+}
+
 /// An installation of a member that reads nothing here, because it could not be added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingInstallation {

@@ -8,11 +8,11 @@ use wasm_bindgen::prelude::*;
 
 use super::convert::{IdentifierView, from_js, required, to_js};
 use super::engine::{BrowserClient, Engine, conversation};
-use super::views::MessageView;
+use super::views::{HealthView, MessageView};
 use crate::client::GroupId;
 use crate::client::conversation::{MessageQuery, SendOptions};
 use crate::client::rows::{MessageRow, PermissionWish, Wish};
-use crate::content::{ContentKind, EncodedContent};
+use crate::content::{ContentKind, EncodedContent, MessageId};
 use crate::error::{Code, Error, Result};
 use crate::gather::Gather;
 
@@ -309,6 +309,64 @@ impl Engine {
         self.with(|client| async move {
             let id = GroupId::parse(&id)?;
             client.request_removal(id).await?;
+            conversation(&client, id).await
+        })
+    }
+
+    /// How the conversation is doing.
+    pub fn health(&self, id: String) -> Promise {
+        self.with(|client| async move {
+            let health = client.health(GroupId::parse(&id)?).await?;
+            to_js(&HealthView::new(health))
+        })
+    }
+
+    /// Deletes messages for everybody, by a commit; returns the conversation.
+    pub fn moderate(&self, id: String, messages: Vec<String>) -> Promise {
+        self.with(|client| async move {
+            let id = GroupId::parse(&id)?;
+            let messages = (messages.iter())
+                .map(|text| Ok(text.parse()?))
+                .collect::<Result<Vec<MessageId>>>()?;
+            client.moderate(id, &messages).await?;
+            conversation(&client, id).await
+        })
+    }
+
+    /// Demotes a super admin, and removes it when that stands; returns the conversation.
+    #[wasm_bindgen(js_name = demoteAndRemove)]
+    pub fn demote_and_remove(&self, id: String, inbox: String) -> Promise {
+        self.with(|client| async move {
+            let id = GroupId::parse(&id)?;
+            client.remove_super_admin(id, inbox).await?;
+            conversation(&client, id).await
+        })
+    }
+
+    /// Founds a group anew without some of its members; returns the new one.
+    pub fn refound(&self, id: String, excluding: Vec<String>) -> Promise {
+        self.with(|client| async move {
+            let id = client.refound(GroupId::parse(&id)?, excluding).await?;
+            conversation(&client, id).await
+        })
+    }
+
+    /// Renews our key in a conversation; returns the conversation.
+    #[wasm_bindgen(js_name = updateKey)]
+    pub fn update_key(&self, id: String) -> Promise {
+        self.with(|client| async move {
+            let id = GroupId::parse(&id)?;
+            client.update_key(id).await?;
+            conversation(&client, id).await
+        })
+    }
+
+    /// Takes back a change that waits to be sent; returns the conversation.
+    #[wasm_bindgen(js_name = cancelIntent)]
+    pub fn cancel_intent(&self, id: String, number: f64) -> Promise {
+        self.with(move |client| async move {
+            let id = GroupId::parse(&id)?;
+            client.cancel_intent(id, number as u64).await?;
             conversation(&client, id).await
         })
     }

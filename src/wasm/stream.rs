@@ -24,7 +24,8 @@ use crate::error::Result;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Filter {
-    /// "messages", "conversations", "deleted", "updated", "consent", "preferences" or "events".
+    /// "messages", "conversations", "deleted", "updated", "consent", "preferences",
+    /// "notices" or "events".
     show: String,
     /// Only this conversation (for a DM: all its groups).
     conversation_id: Option<String>,
@@ -116,6 +117,15 @@ impl Inner {
             | ("events", Some(FeedKind::Changed | FeedKind::Conversation)) => {
                 if let Some(row) = self.conversation_of(entry).await? {
                     out.push(&to_js(&ConversationView::new(&row))?);
+                }
+            }
+            ("notices", Some(FeedKind::Notice)) => {
+                if self.conversation_of(entry).await?.is_some() {
+                    let id = JsValue::from(hex::encode(&entry.group_id));
+                    for notice in &entry.items {
+                        let notice = String::from_utf8_lossy(notice).into_owned();
+                        out.push(&js_sys::Array::of2(&id, &notice.into()));
+                    }
                 }
             }
             ("deleted", Some(FeedKind::Deleted | FeedKind::Withdrawn)) => {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::convert::IdentifierView;
 use crate::client::conversations::dm_id;
+use crate::client::health::{Health, MissingInstallation};
 use crate::client::permissions;
 use crate::client::rows::{ConversationRow, MessageRow};
 use crate::content::{Content, ContentTypeId, EncodedContent};
@@ -131,6 +132,51 @@ pub struct ConversationView {
     membership_state: i32,
     dm_members: Vec<String>,
     dm_id: Option<String>,
+}
+
+/// How a conversation is doing.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthView {
+    state: &'static str,
+    epoch: u64,
+    paused_for_version: Option<String>,
+    quarantine: Vec<String>,
+    missing: Vec<MissingView>,
+    leaving: Vec<String>,
+    single_super_admin: bool,
+    ghost_super_admins: Vec<String>,
+    ghost_admins: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MissingView {
+    inbox_id: String,
+    installation_id: String,
+    listed: bool,
+}
+
+impl HealthView {
+    /// As apps see it.
+    pub fn new(health: Health) -> Self {
+        let missing = |missing: MissingInstallation| MissingView {
+            inbox_id: missing.inbox_id,
+            installation_id: missing.installation.to_hex(),
+            listed: missing.listed,
+        };
+        Self {
+            state: health.state.as_str(),
+            epoch: health.epoch,
+            paused_for_version: health.paused_for,
+            quarantine: health.quarantine,
+            missing: health.missing.into_iter().map(missing).collect(),
+            leaving: health.leaving,
+            single_super_admin: health.single_super_admin,
+            ghost_super_admins: health.ghost_super_admins,
+            ghost_admins: health.ghost_admins,
+        }
+    }
 }
 
 /// Settings of disappearing messages.

@@ -157,6 +157,42 @@ describe('the package in a page', { timeout: 240_000 }, () => {
     assert.ok(settled.every((result) => result === 'fulfilled' || result === 'ERR_CLOSED'), String(settled));
   });
 
+  test('a group says how it is; moderation, key updates and removals are seen by all', async () => {
+    const seen = await page.evaluate(async () => {
+      const { client: ana } = await globalThis.make({ maxGroupSize: 300 });
+      const { client: ben } = await globalThis.make();
+      const group = await ana.conversations.createGroup([ben.inboxId]);
+      const before = await group.health();
+      await ben.conversations.syncAll();
+      const [bens] = await ben.conversations.list();
+      const regretted = await bens.sendText('regrettable');
+      await group.sync();
+      await group.moderate([regretted]);
+      await group.updateKey();
+      await bens.sync();
+      const deleted = (await bens.messages()).find(({ id }) => id === regretted).content;
+      const fine = await group.sendText('fine');
+      await bens.sync();
+      const refused = await globalThis.failureOf(() => bens.moderate([fine]));
+      const cancelled = await globalThis.failureOf(() => group.cancelIntent('999'));
+      const notices = await ben.conversations.streamNotices();
+      await group.addSuperAdmin(ben.inboxId);
+      await group.demoteAndRemove(ben.inboxId);
+      const { value: notice } = await notices[Symbol.asyncIterator]().next();
+      const after = await bens.health();
+      const anew = await group.refound([]);
+      return { before, deleted, refused, cancelled, notice, after, id: group.id, ana: ana.inboxId, members: (await anew.members()).length };
+    });
+    const { before, after } = seen;
+    assert.deepEqual([before.state, before.singleSuperAdmin, before.quarantine, before.missing], ['ok', true, [], []]);
+    assert.equal(seen.deleted.adminInboxId, seen.ana);
+    assert.equal(seen.refused.code, 'ERR_PERMISSION_DENIED');
+    assert.equal(seen.cancelled.code, 'ERR_NOT_FOUND');
+    assert.deepEqual(seen.notice, { conversationId: seen.id, kind: 'removed', about: undefined });
+    assert.equal(after.state, 'removed');
+    assert.equal(seen.members, 1);
+  });
+
   test('a stream delivers in order, once each, and ends when asked to', async () => {
     const received = await page.evaluate(async () => {
       const { client } = await globalThis.make();

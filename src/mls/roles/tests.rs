@@ -182,10 +182,12 @@ fn by(committer: &str, second: u64, state: RoleRecord) -> RoleRecord {
 
 #[test]
 fn role_6_a_takeover_is_two_demotions_or_half_of_the_members_in_ten_minutes() {
+    /// Committer, second, members and super admins afterwards.
+    type Commit<'a> = (&'a str, u64, &'a [(&'a str, u8)], &'a [&'a str]);
     const ALL: &[(&str, u8)] = &[("a", 1), ("b", 2), ("c", 3), ("x", 4)];
     const HALF: &[(&str, u8)] = &[("a", 1), ("x", 4)];
     let window = 600 * 1_000_000_000;
-    let log = |commits: &[(&str, u64, &[(&str, u8)], &[&str])]| {
+    let log = |commits: &[Commit]| {
         let mut log = RoleLog::new(record(1, 1, ALL, &["a", "b", "x"]));
         for (number, (committer, second, members, supers)) in (2..).zip(commits) {
             log.push(by(

@@ -53,6 +53,7 @@ function engineOptions(identifier, options = {}) {
     memory,
     strictDurability: options.durability === "strict",
     disableDeviceSync: options.disableDeviceSync ?? false,
+    maxGroupSize: options.maxGroupSize,
     nonce: options.nonce,
   };
 }

@@ -251,14 +251,17 @@ export class Conversation {
 
   /** Whether all is well with the conversation's state, and if not, why. */
   async health() {
-    await this.refresh();
-    const { isActive, maybeForked, pausedForVersion, quarantine, epoch } = this.#view;
-    let state = "ok";
-    if (!isActive) state = "removed";
-    else if (maybeForked) state = "forked";
-    else if (quarantine.length > 0) state = "quarantined";
-    else if (pausedForVersion) state = "paused";
-    return { state, epoch, pausedForVersion, quarantine };
+    return call(() => this._engine.health(this.id));
+  }
+
+  /** Renews this installation's key here: a stolen copy of its state from before reads nothing more. */
+  async updateKey() {
+    await this._update(() => this._engine.updateKey(this.id));
+  }
+
+  /** Takes back a change that waits to be sent: `details.intentId` of the error that its call ended with. */
+  async cancelIntent(intentId) {
+    await this._update(() => this._engine.cancelIntent(this.id, Number(intentId)));
   }
 
   /** Goes on after a suspicious change that the app has looked at. */
@@ -351,6 +354,24 @@ export class Group extends Conversation {
 
   async removeSuperAdmin(inboxId) {
     await this.#role(inboxId, true, true);
+  }
+
+  /** Removes a super admin: demotes it, and removes it when that stands. An error's `details.step` says how far it got. */
+  async demoteAndRemove(inboxId) {
+    await this._update(() => this._engine.demoteAndRemove(this.id, inboxId));
+  }
+
+  /**
+   * Deletes messages of whomever for everybody, ordered with the changes of who may. Only super admins may. From the
+   * first call on, also one without messages, others' messages are deleted here in no other way.
+   */
+  async moderate(messageIds) {
+    await this._update(() => this._engine.moderate(this.id, messageIds));
+  }
+
+  /** A new group without `excluding`, with the members as they were before those took it over. */
+  async refound(excluding) {
+    return new Group(this._client, await call(() => this._engine.refound(this.id, excluding)));
   }
 
   async listAdmins() {

@@ -137,6 +137,15 @@ export class Conversations {
     return this.#start({ show: "updated" }, (view) => this.#client._message(view), { ...options, disableSync: true });
   }
 
+  /** What an app may want to show or look into: removals, refused and suspicious changes. */
+  async streamNotices(options = {}) {
+    const convert = ([conversationId, text]) => {
+      const [kind, about] = text.split(":");
+      return { conversationId, kind, about };
+    };
+    return this.#start({ show: "notices" }, convert, { ...options, disableSync: true });
+  }
+
   /** Conversations whose members, roles, metadata or health have changed. */
   async streamChanges(options = {}) {
     return this.#start({ show: "events" }, (view) => this.#wrap(view), { ...options, disableSync: true });

@@ -147,6 +147,8 @@ export interface ClientOptions extends NetworkOptions {
   durability?: "relaxed" | "strict";
   disableAutoRegister?: boolean;
   disableDeviceSync?: boolean;
+  /** Most members of a group that this client creates or adds to; 250 by default. Official clients add no more than that. */
+  maxGroupSize?: number;
   /** For a new inbox; 1 by default. */
   nonce?: bigint;
   codecs?: ContentCodec[];
@@ -438,10 +440,30 @@ export interface ConversationDebugInfo {
 }
 /** How a conversation is doing. */
 export interface ConversationHealth {
-  state: "ok" | "removed" | "forked" | "quarantined" | "paused";
+  /** The worst of it. "behind": things of ours wait to be sent or read in order; "forked": others are where we cannot follow. */
+  state: "ok" | "behind" | "removed" | "forked" | "quarantined" | "paused";
   epoch: bigint;
   pausedForVersion?: string;
+  /** Codes of suspicious changes; `acknowledge` each to go on. */
   quarantine: string[];
+  /** Installations of members that read nothing here. One that is not listed keeps newcomers out until the next membership change. */
+  missing: { inboxId: string; installationId: string; listed: boolean }[];
+  /** Members that asked to leave. */
+  leaving: string[];
+  /** Only one member leads the group. */
+  singleSuperAdmin: boolean;
+  /** Super admins that are no members or have no installation here. */
+  ghostSuperAdmins: string[];
+  /** Admins that are no members: they are admins again when they are added. */
+  ghostAdmins: string[];
+}
+/** Something that happened in a conversation which no message tells of. */
+export interface ConversationNotice {
+  conversationId: string;
+  /** "removed", "commitRejected", "takeoverSuspected", "suspiciousWelcome", "moderationUnreadable", "SAFE-Q1" and so on. */
+  kind: string;
+  /** The rule or the inbox that it is about. */
+  about?: string;
 }
 export interface UpdateOptions {
   /** The value you saw; if somebody changed it meanwhile the call fails with ERR_SUPERSEDED. */
@@ -512,6 +534,8 @@ export declare class Conversation<ContentTypes = BuiltInContentTypes> {
   pausedForVersion(): Promise<string | undefined>;
   debugInfo(): Promise<ConversationDebugInfo>;
   health(): Promise<ConversationHealth>;
+  updateKey(): Promise<void>;
+  cancelIntent(intentId: string | number): Promise<void>;
   acknowledge(code: string): Promise<void>;
 }
 
@@ -535,6 +559,9 @@ export declare class Group<ContentTypes = BuiltInContentTypes> extends Conversat
   removeAdmin(inboxId: string): Promise<void>;
   addSuperAdmin(inboxId: string): Promise<void>;
   removeSuperAdmin(inboxId: string): Promise<void>;
+  demoteAndRemove(inboxId: string): Promise<void>;
+  moderate(messageIds: string[]): Promise<void>;
+  refound(excluding: string[]): Promise<Group<ContentTypes>>;
   listAdmins(): Promise<string[]>;
   listSuperAdmins(): Promise<string[]>;
   isAdmin(inboxId: string): Promise<boolean>;
@@ -580,6 +607,7 @@ export declare class Conversations<ContentTypes = BuiltInContentTypes> {
   ): Promise<Stream<DecodedMessage<ContentTypes>>>;
   streamDeletedMessages(options?: StreamOptions<DecodedMessage<ContentTypes>>): Promise<Stream<DecodedMessage<ContentTypes>>>;
   streamUpdatedMessages(options?: StreamOptions<DecodedMessage<ContentTypes>>): Promise<Stream<DecodedMessage<ContentTypes>>>;
+  streamNotices(options?: StreamOptions<ConversationNotice>): Promise<Stream<ConversationNotice>>;
   streamChanges(
     options?: StreamOptions<Group<ContentTypes> | Dm<ContentTypes>>,
   ): Promise<Stream<Group<ContentTypes> | Dm<ContentTypes>>>;
