@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { at, main, read, run, say } from './lib/shell.mjs';
 import { setUpNpm } from './setup/npm.mjs';
 import { setUpRust } from './setup/rust.mjs';
@@ -61,6 +62,9 @@ async function makePackage(dev) {
   for (const file of ['README.md', 'CHANGELOG.md', 'LICENSE-MIT', 'LICENSE-APACHE']) {
     if (existsSync(at(file))) cpSync(at(file), at('pkg', file));
   }
+  // For the entry that holds the engine itself.
+  const packed = gzipSync(readFileSync(at(wasm)), { level: 9 }).toString('base64');
+  writeFileSync(at('pkg', 'inline-wasm.js'), `export const gzipBase64 = "${packed}";\n`);
   writeFileSync(at('pkg', 'package.json'), `${JSON.stringify(packageJson(), null, 2)}\n`);
 }
 
@@ -68,7 +72,7 @@ async function makePackage(dev) {
 function packageJson() {
   const cargo = read('Cargo.toml');
   const field = (name) => cargo.match(new RegExp(`^${name} = "([^"]+)"`, 'm'))[1];
-  const entry = existsSync(at(entryFolder, 'index.js')) ? 'index' : 'sotto';
+  const entry = (name) => ({ types: `./${name}.d.ts`, default: `./${name}.js` });
   return {
     name: 'sotto',
     version: field('version'),
@@ -77,13 +81,18 @@ function packageJson() {
     license: field('license'),
     repository: { type: 'git', url: `git+${field('repository')}.git` },
     type: 'module',
-    sideEffects: false,
+    // The entries say where the engine is; a bundler must not leave that out.
+    sideEffects: ['./index.js', './inline.js', './sw.js', './node.js'],
     exports: {
-      '.': { types: `./${entry}.d.ts`, default: `./${entry}.js` },
+      '.': entry('index'),
+      './inline': entry('inline'),
+      './sw': entry('sw'),
+      './node': entry('node'),
       './sotto_bg.wasm': './sotto_bg.wasm',
       './package.json': './package.json',
     },
-    types: `./${entry}.d.ts`,
+    types: './index.d.ts',
+    engines: { node: '>=20' },
     files: ['*.js', '*.d.ts', '*.wasm', 'CHANGELOG.md', 'LICENSE-*'],
   };
 }
@@ -96,7 +105,7 @@ function assembleDemo() {
   mkdirSync(out, { recursive: true });
   const notServed = ['README.md', 'tsconfig.json', 'pkg'];
   cpSync(at('www'), out, { recursive: true, filter: (path) => !notServed.includes(basename(path)) });
-  cpSync(at('pkg'), join(out, 'pkg'), { recursive: true, filter: (path) => !path.endsWith('package.json') });
+  cpSync(at('pkg'), join(out, 'pkg'), { recursive: true, filter: (path) => !/(package\.json|inline(-wasm)?\.js|node\.js)$/.test(path) });
 }
 
 function inputsDigest(dev) {

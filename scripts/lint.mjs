@@ -24,6 +24,9 @@ await main(async () => {
   say('Clippy for the browser (wasm32)');
   await run('cargo', ['clippy', '--locked', '--package', 'sotto', '--lib', '--test', 'web*', '--target', 'wasm32-unknown-unknown', ...strict]);
 
+  say('Documentation of the crates (cargo doc)');
+  await run('cargo', ['doc', '--locked', '--workspace', '--no-deps'], { env: { RUSTDOCFLAGS: '-D warnings' } });
+
   await setUpOfficialClients();
   for (const project of ['scripts', 'tests/e2e', 'tests/interop']) await checkTypes(project);
   // The demo is checked against the declarations of the built package.

@@ -59,7 +59,7 @@ async function testTypes(counter) {
   say('Type tests (tsc)');
   const compiles = await attempt('tsc', ['--project', 'tests/types/tsconfig.json']);
   counter.add(compiles === 0 ? 1 : 0, compiles === 0 ? 0 : 1);
-  const agrees = await nodeTest(['tests/types/declared.test.mjs'], {}, counter);
+  const agrees = await nodeTest(['tests/types/declared.test.mjs', 'tests/types/package.test.mjs'], {}, counter);
   return compiles || agrees;
 }
 

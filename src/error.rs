@@ -135,7 +135,7 @@ codes! {
     Closed = "ERR_CLOSED", Closed, false;
     /// Our bug.
     Internal = "ERR_INTERNAL", Internal, false;
-    /// The engine crashed; make a new one with `restart()`.
+    /// The engine crashed; the page or worker must be loaded anew. Nothing stored is lost.
     Panicked = "ERR_PANICKED", Internal, false;
 }
 

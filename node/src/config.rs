@@ -54,6 +54,7 @@ pub struct Config {
     pub trusted_proxy: Vec<Network>,
 
     /// Where to ask a chain about contract wallets, as in 1=https://example.org; may be repeated
+    #[allow(rustdoc::bare_urls)]
     #[arg(
         long,
         env = "SOTTO_ETH_RPC",

@@ -68,7 +68,7 @@ impl Body {
         }
     }
 
-    /// Lets [`Part::Flush`] wait for this connection.
+    /// Lets `Part::Flush` wait for this connection.
     pub fn with_gate(self, gate: Gate) -> Self {
         Self {
             gate: Some(gate),

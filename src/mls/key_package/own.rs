@@ -42,7 +42,7 @@ pub struct OwnKeyPackage {
 
 impl OwnKeyPackage {
     /// Makes a key package, valid from `lifetime.0` to `lifetime.1` (Unix seconds; see
-    /// [`lifetime_at`]).
+    /// `lifetime_at`).
     ///
     /// # Errors
     ///

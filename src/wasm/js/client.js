@@ -5,7 +5,7 @@ import { IdentifierKind } from "./enums.js";
 import { StorageError, UsageError } from "./errors.js";
 import { DecodedMessage, codecKey } from "./message.js";
 import { Preferences } from "./preferences.js";
-import { call, callNow, glue, init } from "./runtime.js";
+import { call, callNow, defaults, glue, init } from "./runtime.js";
 
 /** Where nodes of each environment are. */
 export const ApiUrls = Object.freeze({
@@ -37,7 +37,7 @@ function identifierOf(identifier) {
 
 function engineOptions(identifier, options = {}) {
   const urls = nodeUrls(options);
-  const memory = options.storage === "memory" || options.dbPath === null;
+  const memory = (options.storage ?? (options.dbPath ? undefined : defaults.storage)) === "memory" || options.dbPath === null;
   if (!memory && typeof indexedDB === "undefined") {
     throw new StorageError({
       code: "ERR_NO_STORAGE",

@@ -50,6 +50,6 @@ export function toSottoError(error) {
 
 /** The engine has crashed: nothing of this instance may be called any more. */
 export function panicked(place, cause) {
-  const message = `the engine crashed${place ? ` at ${place}` : ""}; call restart() for a fresh one`;
+  const message = `the engine crashed${place ? ` at ${place}` : ""}; nothing stored is lost, load the page or worker anew`;
   return new InternalError({ code: "ERR_PANICKED", message, fatal: true, cause });
 }
