@@ -512,17 +512,17 @@ pub fn check_size(got: usize, max: usize) -> Result<()> {
     if got <= max {
         return Ok(());
     }
-    Err(Error::new(Code::TooLarge, "too many members for one group")
-        .with("max", max)
-        .with("got", got))
+    Err(too_many_members(max).with("got", got))
+}
+
+fn too_many_members(max: usize) -> Error {
+    Error::new(Code::TooLarge, "too many members for one group").with("max", max)
 }
 
 fn plan_error(error: PlanError, max: usize) -> Error {
     match error {
         PlanError::NoIdentity(inbox) => unknown_inbox(&inbox),
-        PlanError::TooManyInboxes => {
-            Error::new(Code::TooLarge, "too many members for one group").with("max", max)
-        }
+        PlanError::TooManyInboxes => too_many_members(max),
         PlanError::AllFailed(_) => Error::new(
             Code::CannotBeAdded,
             "none of the inboxes' installations can be added",

@@ -155,10 +155,8 @@ impl Engine {
     /// Brings a conversation up to date; returns it.
     #[wasm_bindgen(js_name = syncConversation)]
     pub fn sync_conversation(&self, id: String) -> Promise {
-        self.with(|client| async move {
-            let id = GroupId::parse(&id)?;
-            client.sync_conversation(id).await?;
-            conversation(&client, id).await
+        self.change(id, move |client, id| async move {
+            client.sync_conversation(id).await
         })
     }
 
@@ -243,22 +241,18 @@ impl Engine {
     /// Removes inboxes; returns the conversation.
     #[wasm_bindgen(js_name = removeMembers)]
     pub fn remove_members(&self, id: String, inboxes: Vec<String>) -> Promise {
-        self.with(|client| async move {
-            let id = GroupId::parse(&id)?;
-            client.remove_members(id, inboxes).await?;
-            conversation(&client, id).await
+        self.change(id, move |client, id| async move {
+            client.remove_members(id, inboxes).await
         })
     }
 
     /// Sets attributes; returns the conversation.
     #[wasm_bindgen(js_name = updateMetadata)]
     pub fn update_metadata(&self, id: String, set: JsValue, expected: JsValue) -> Promise {
-        self.with(|client| async move {
-            let id = GroupId::parse(&id)?;
+        self.change(id, move |client, id| async move {
             let set: BTreeMap<String, String> = required(set, "attributes")?;
             let expected: BTreeMap<String, String> = from_js(expected, "expected")?;
-            client.update_metadata(id, set, expected).await?;
-            conversation(&client, id).await
+            client.update_metadata(id, set, expected).await
         })
     }
 
@@ -271,10 +265,8 @@ impl Engine {
         super_admin: bool,
         remove: bool,
     ) -> Promise {
-        self.with(move |client| async move {
-            let id = GroupId::parse(&id)?;
-            client.update_role(id, inbox, super_admin, remove).await?;
-            conversation(&client, id).await
+        self.change(id, move |client, id| async move {
+            client.update_role(id, inbox, super_admin, remove).await
         })
     }
 
@@ -287,8 +279,7 @@ impl Engine {
         policy: i32,
         fields: Vec<String>,
     ) -> Promise {
-        self.with(move |client| async move {
-            let id = GroupId::parse(&id)?;
+        self.change(id, move |client, id| async move {
             client
                 .fulfil(
                     id,
@@ -298,18 +289,15 @@ impl Engine {
                         fields,
                     }),
                 )
-                .await?;
-            conversation(&client, id).await
+                .await
         })
     }
 
     /// Asks to be removed.
     #[wasm_bindgen(js_name = requestRemoval)]
     pub fn request_removal(&self, id: String) -> Promise {
-        self.with(|client| async move {
-            let id = GroupId::parse(&id)?;
-            client.request_removal(id).await?;
-            conversation(&client, id).await
+        self.change(id, move |client, id| async move {
+            client.request_removal(id).await
         })
     }
 
@@ -323,23 +311,19 @@ impl Engine {
 
     /// Deletes messages for everybody, by a commit; returns the conversation.
     pub fn moderate(&self, id: String, messages: Vec<String>) -> Promise {
-        self.with(|client| async move {
-            let id = GroupId::parse(&id)?;
+        self.change(id, move |client, id| async move {
             let messages = (messages.iter())
                 .map(|text| Ok(text.parse()?))
                 .collect::<Result<Vec<MessageId>>>()?;
-            client.moderate(id, &messages).await?;
-            conversation(&client, id).await
+            client.moderate(id, &messages).await
         })
     }
 
     /// Demotes a super admin, and removes it when that stands; returns the conversation.
     #[wasm_bindgen(js_name = demoteAndRemove)]
     pub fn demote_and_remove(&self, id: String, inbox: String) -> Promise {
-        self.with(|client| async move {
-            let id = GroupId::parse(&id)?;
-            client.remove_super_admin(id, inbox).await?;
-            conversation(&client, id).await
+        self.change(id, move |client, id| async move {
+            client.remove_super_admin(id, inbox).await
         })
     }
 
@@ -354,29 +338,24 @@ impl Engine {
     /// Renews our key in a conversation; returns the conversation.
     #[wasm_bindgen(js_name = updateKey)]
     pub fn update_key(&self, id: String) -> Promise {
-        self.with(|client| async move {
-            let id = GroupId::parse(&id)?;
-            client.update_key(id).await?;
-            conversation(&client, id).await
-        })
+        self.change(
+            id,
+            move |client, id| async move { client.update_key(id).await },
+        )
     }
 
     /// Takes back a change that waits to be sent; returns the conversation.
     #[wasm_bindgen(js_name = cancelIntent)]
     pub fn cancel_intent(&self, id: String, number: f64) -> Promise {
-        self.with(move |client| async move {
-            let id = GroupId::parse(&id)?;
-            client.cancel_intent(id, number as u64).await?;
-            conversation(&client, id).await
+        self.change(id, move |client, id| async move {
+            client.cancel_intent(id, number as u64).await
         })
     }
 
     /// Takes note that the app has looked at a suspicious change.
     pub fn acknowledge(&self, id: String, code: String) -> Promise {
-        self.with(|client| async move {
-            let id = GroupId::parse(&id)?;
-            client.acknowledge(id, &code).await?;
-            conversation(&client, id).await
+        self.change(id, move |client, id| async move {
+            client.acknowledge(id, &code).await
         })
     }
 

@@ -147,6 +147,22 @@ impl Engine {
         }
     }
 
+    /// Does something to a conversation, and answers with the conversation as it is then.
+    pub(super) fn change<F>(
+        &self,
+        id: String,
+        work: impl FnOnce(BrowserClient, GroupId) -> F + 'static,
+    ) -> Promise
+    where
+        F: Future<Output = Result<()>> + 'static,
+    {
+        self.with(|client| async move {
+            let id = GroupId::parse(&id)?;
+            work(client.clone(), id).await?;
+            conversation(&client, id).await
+        })
+    }
+
     async fn take_client(&self, client: BrowserClient) -> Result<()> {
         if !self.memory {
             IndexedDb::mark(&self.name, &client.me.installation.to_hex()).await?;

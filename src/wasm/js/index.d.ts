@@ -534,7 +534,9 @@ export declare class Conversation<ContentTypes = BuiltInContentTypes> {
   pausedForVersion(): Promise<string | undefined>;
   debugInfo(): Promise<ConversationDebugInfo>;
   health(): Promise<ConversationHealth>;
+  /** Renews this installation's key here: a stolen copy of its state from before reads nothing more. */
   updateKey(): Promise<void>;
+  /** Takes back a change that waits to be sent: `details.intentId` of the error that its call ended with. */
   cancelIntent(intentId: string | number): Promise<void>;
   acknowledge(code: string): Promise<void>;
 }
@@ -559,8 +561,11 @@ export declare class Group<ContentTypes = BuiltInContentTypes> extends Conversat
   removeAdmin(inboxId: string): Promise<void>;
   addSuperAdmin(inboxId: string): Promise<void>;
   removeSuperAdmin(inboxId: string): Promise<void>;
+  /** Removes a super admin: demotes it, and removes it when that stands. An error's `details.step` says how far it got. */
   demoteAndRemove(inboxId: string): Promise<void>;
+  /** Deletes messages of whomever for everybody. Only super admins may. From the first call on, others' messages are deleted here in no other way. */
   moderate(messageIds: string[]): Promise<void>;
+  /** A new group without `excluding`, with the members as they were before those took it over. */
   refound(excluding: string[]): Promise<Group<ContentTypes>>;
   listAdmins(): Promise<string[]>;
   listSuperAdmins(): Promise<string[]>;
@@ -607,6 +612,7 @@ export declare class Conversations<ContentTypes = BuiltInContentTypes> {
   ): Promise<Stream<DecodedMessage<ContentTypes>>>;
   streamDeletedMessages(options?: StreamOptions<DecodedMessage<ContentTypes>>): Promise<Stream<DecodedMessage<ContentTypes>>>;
   streamUpdatedMessages(options?: StreamOptions<DecodedMessage<ContentTypes>>): Promise<Stream<DecodedMessage<ContentTypes>>>;
+  /** What no message tells of: removals, refused and suspicious changes. */
   streamNotices(options?: StreamOptions<ConversationNotice>): Promise<Stream<ConversationNotice>>;
   streamChanges(
     options?: StreamOptions<Group<ContentTypes> | Dm<ContentTypes>>,
